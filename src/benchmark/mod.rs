@@ -1,0 +1,122 @@
+//! Benchmarks: which controls a document has, and which rules answer each of them.
+
+mod load;
+mod select;
+pub mod shipped;
+
+use std::collections::BTreeMap;
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+use serde_json::Value;
+
+pub use load::read_benchmark;
+pub use select::{Choice, SelectError, Selected, SelectedControl, select};
+
+use crate::check::OsSelector;
+use crate::finding::Severity;
+
+/// A document with numbered controls, mapped to rules.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Benchmark {
+    /// Its id: lower case words joined by `-`.
+    pub id: String,
+    /// Its name.
+    pub title: String,
+    /// The version of the document.
+    pub version: String,
+    /// The systems it is written for; nothing if for any.
+    pub applies: Option<OsSelector>,
+    /// The profiles it knows, the usual one first.
+    #[serde(default = "server")]
+    pub profiles: Vec<String>,
+    /// The controls of the document, in its order: all of them.
+    #[serde(default)]
+    pub control: Vec<Control>,
+}
+
+fn server() -> Vec<String> {
+    vec!["server".into()]
+}
+
+/// One control of a document.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Control {
+    /// Its number or name in the document.
+    pub id: String,
+    /// What it asks for, in our own words.
+    pub title: String,
+    /// Its level: `1`, or by profile `{ server = 1, workstation = 2 }`. A profile that is not named does not have the control.
+    pub level: Level,
+    /// The rules that answer it, all of which have to pass. None: not automated (see `manual`).
+    #[serde(default)]
+    pub rules: Vec<RuleUse>,
+    /// What a person has to look at, where the control is for a person to judge.
+    pub manual: Option<String>,
+}
+
+/// The level of a control.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(untagged)]
+pub enum Level {
+    /// The same in every profile.
+    Same(u8),
+    /// By profile.
+    ByProfile(BTreeMap<String, u8>),
+}
+
+impl Level {
+    /// The level in a profile, if the profile has the control.
+    #[must_use]
+    pub fn of(&self, profile: &str) -> Option<u8> {
+        match self {
+            Self::Same(level) => Some(*level),
+            Self::ByProfile(levels) => levels.get(profile).copied(),
+        }
+    }
+}
+
+/// A rule that answers a control: its id, or a table with values for its parameters.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(untagged)]
+pub enum RuleUse {
+    /// With the defaults of its parameters.
+    Plain(String),
+    /// With values of the document.
+    With(RuleWith),
+}
+
+/// A rule with values of the document.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct RuleWith {
+    /// The rule's id.
+    pub id: String,
+    /// Values for its parameters.
+    #[serde(default)]
+    pub with: BTreeMap<String, Value>,
+    /// How much it matters here, where that differs from the rule.
+    pub severity: Option<Severity>,
+}
+
+impl RuleUse {
+    /// The rule's id.
+    #[must_use]
+    pub fn id(&self) -> &str {
+        match self {
+            Self::Plain(id) => id,
+            Self::With(with) => &with.id,
+        }
+    }
+
+    /// The values of the document.
+    #[must_use]
+    pub fn values(&self) -> BTreeMap<String, Value> {
+        match self {
+            Self::Plain(_) => BTreeMap::new(),
+            Self::With(with) => with.with.clone(),
+        }
+    }
+}

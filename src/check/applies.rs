@@ -1,0 +1,122 @@
+//! What a rule is about: selection, never the condition itself.
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use super::Names;
+use crate::facts::{FactId, Facts, Needs, Unreadable};
+use crate::finding::{Outcome, Status};
+use crate::path::ImagePath;
+
+/// Which images a rule is about. Where this does not hold the rule is not applicable; where it cannot be told it is unknown.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Applies {
+    /// One of these packages is installed.
+    Package(Names),
+    /// The image is of this operating system.
+    Os(OsSelector),
+    /// One of these paths or patterns exists.
+    File(Names),
+    /// The image is (`true`) or is not (`false`) the running machine.
+    Running(bool),
+    /// Every one of these holds.
+    All(Vec<Applies>),
+    /// At least one of these holds.
+    Any(Vec<Applies>),
+    /// This does not hold.
+    Not(Box<Applies>),
+}
+
+/// An operating system by the words of `os-release(5)`.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct OsSelector {
+    /// `ID`, exactly one of these.
+    pub id: Names,
+    /// `VERSION_ID` is one of these, or begins with one and a dot: `9` fits `9.4`.
+    pub version: Option<Names>,
+}
+
+impl OsSelector {
+    /// Whether an `ID` and a `VERSION_ID` fit.
+    #[must_use]
+    pub fn fits(&self, id: &str, version: &str) -> bool {
+        let version_fits =
+            |wanted: &String| version.strip_prefix(wanted.as_str()).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'));
+        self.id.0.iter().any(|wanted| wanted == id)
+            && self.version.as_ref().is_none_or(|versions| versions.0.iter().any(version_fits))
+    }
+}
+
+impl Applies {
+    /// Adds what has to be known.
+    pub fn needs(&self, needs: &mut Needs) {
+        match self {
+            Self::Package(_) => needs.fact(FactId::Packages),
+            Self::Os(_) => needs.fact(FactId::Os),
+            Self::File(patterns) => patterns.0.iter().for_each(|pattern| needs.files(pattern)),
+            Self::Running(_) => {}
+            Self::All(inner) | Self::Any(inner) => inner.iter().for_each(|applies| applies.needs(needs)),
+            Self::Not(inner) => inner.needs(needs),
+        }
+    }
+
+    /// [`Status::Pass`] where it applies, [`Status::Fail`] where it does not, [`Status::Unknown`] where that cannot be told; the
+    /// reason says why.
+    #[must_use]
+    pub fn evaluate(&self, facts: &Facts<'_>) -> Outcome {
+        let decide = |met: bool, reason: String| Outcome::decide(met, Vec::new()).because(reason);
+        let unknown =
+            |unreadable: &Unreadable| Outcome::unknown(format!("whether it applies is not known: {unreadable}"), Vec::new());
+        match self {
+            Self::Package(names) => match facts.packages() {
+                Ok(packages) => {
+                    let met = names.0.iter().any(|name| packages.named(name).next().is_some());
+                    decide(met, format!("{} is {}installed", names.0.join(" or "), if met { "" } else { "not " }))
+                }
+                Err(unreadable) => unknown(&unreadable),
+            },
+            Self::Os(selector) => match facts.os() {
+                Ok(os) => decide(selector.fits(&os.id, &os.version), format!("the system is {} {}", os.id, os.version)),
+                Err(unreadable) => unknown(&unreadable),
+            },
+            Self::File(patterns) => Outcome::any(
+                patterns
+                    .0
+                    .iter()
+                    .map(|pattern| match facts.files(pattern) {
+                        Ok(found) => {
+                            let met = found.iter().any(|state| !state.dangling);
+                            let path = ImagePath::new(pattern);
+                            decide(met, format!("{path} {}", if met { "exists" } else { "does not exist" }))
+                        }
+                        Err(unreadable) => unknown(&unreadable),
+                    })
+                    .collect(),
+            ),
+            Self::Running(wanted) => {
+                let running = facts.running().is_some();
+                decide(
+                    running == *wanted,
+                    if running { "the machine is running: judge the snapshot" } else { "the image is not running" }.into(),
+                )
+            }
+            Self::All(inner) => Outcome::all(inner.iter().map(|applies| applies.evaluate(facts)).collect()),
+            Self::Any(inner) => Outcome::any(inner.iter().map(|applies| applies.evaluate(facts)).collect()),
+            Self::Not(inner) => inner.evaluate(facts).negate(),
+        }
+    }
+
+    /// The verdict where the rule is not to be judged; nothing where it is.
+    #[must_use]
+    pub fn excuse(&self, facts: &Facts<'_>) -> Option<Outcome> {
+        let outcome = self.evaluate(facts);
+        let reason = outcome.reason.clone().unwrap_or_default();
+        match outcome.status {
+            Status::Pass => None,
+            Status::Fail => Some(Outcome::not_applicable(reason)),
+            _ => Some(outcome),
+        }
+    }
+}

@@ -1,0 +1,200 @@
+//! Files by path or pattern.
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use super::{Kind, Mode, Names, unknown};
+use crate::facts::{Facts, FileState, Needs};
+use crate::finding::{Evidence, Outcome, Status};
+use crate::image::{FileKind, Metadata};
+use crate::path::ImagePath;
+
+/// Every path that the patterns name has to fit. Links are followed: what counts is the file that the system would open.
+///
+/// Modes are bit subsets: 0604 is *not* within 0640, whatever the numbers say. An access list widens a mode: the group bits then show
+/// its mask (`acl(5)`), so named users and groups in it are judged as well.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct File {
+    /// Paths or patterns: `*`, `?`, `[…]`, `{a,b}` within a component, `**` for any depth.
+    pub path: Names,
+    /// Whether it has to exist (`true`), or must not (`false`). Without this, a path that does not exist is what `when-none` says.
+    pub exists: Option<bool>,
+    /// Only the paths of this kind count; others among the matches are passed over.
+    pub only: Option<FileKind>,
+    /// It has to be of this kind.
+    pub kind: Option<FileKind>,
+    /// No permission beyond these bits.
+    pub mode_within: Option<Mode>,
+    /// All of these bits are set.
+    pub mode_has: Option<Mode>,
+    /// Owner: names of root's own passwd file, or numbers.
+    pub owner: Option<Names>,
+    /// Group: names of root's own group file, or numbers.
+    pub group: Option<Names>,
+    /// It has no content.
+    pub empty: Option<bool>,
+    /// The verdict if nothing matches the patterns: `pass`, `fail`, or `not-applicable` (the default).
+    #[serde(default)]
+    pub when_none: WhenNone,
+}
+
+/// The verdict over an empty set.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum WhenNone {
+    /// Nothing there is as it should be.
+    Pass,
+    /// Something should be there.
+    Fail,
+    /// There is nothing to judge.
+    #[default]
+    NotApplicable,
+}
+
+impl WhenNone {
+    /// The verdict, with this as its reason and place.
+    pub(super) fn outcome(self, path: &ImagePath, reason: &str) -> Outcome {
+        let evidence = Evidence::at(path).found(reason);
+        match self {
+            Self::Pass => Outcome::pass(vec![evidence]).because(reason),
+            Self::Fail => Outcome::fail(vec![evidence.expected("to exist")]),
+            Self::NotApplicable => Outcome::not_applicable(format!("{path}: {reason}")),
+        }
+    }
+}
+
+impl Kind for File {
+    fn needs(&self, _: &Facts<'_>, needs: &mut Needs) {
+        self.path.0.iter().for_each(|pattern| needs.files(pattern));
+    }
+
+    fn evaluate(&self, facts: &Facts<'_>) -> Outcome {
+        let mut outcomes = Vec::new();
+        for pattern in &self.path.0 {
+            match facts.files(pattern) {
+                Ok(found) => {
+                    let counted = found.iter().filter(|state| self.counts(state));
+                    let before = outcomes.len();
+                    outcomes.extend(counted.map(|state| self.judge(state, facts)));
+                    if outcomes.len() == before && self.exists == Some(true) {
+                        outcomes.push(WhenNone::Fail.outcome(&ImagePath::new(pattern), "does not exist"));
+                    }
+                }
+                Err(unreadable) => outcomes.push(unknown(&unreadable)),
+            }
+        }
+        if !outcomes.is_empty() {
+            return Outcome::all(outcomes);
+        }
+        let first = ImagePath::new(self.path.0.first().map_or("/", String::as_str));
+        match self.exists {
+            Some(false) => WhenNone::Pass.outcome(&first, "does not exist"),
+            _ => self.when_none.outcome(&first, "does not exist"),
+        }
+    }
+
+    fn flaw(&self) -> Option<String> {
+        let asks = self.exists.is_some()
+            || self.kind.is_some()
+            || self.mode_within.is_some()
+            || self.mode_has.is_some()
+            || self.owner.is_some()
+            || self.group.is_some()
+            || self.empty.is_some();
+        (!asks).then(|| "it asks nothing of the file; known: exists, kind, mode-within, mode-has, owner, group, empty".into())
+    }
+}
+
+impl File {
+    fn counts(&self, state: &FileState) -> bool {
+        self.only.is_none_or(|only| match &state.leads_to {
+            Ok((_, metadata)) => metadata.kind == only,
+            Err(_) => state.itself.kind == only,
+        })
+    }
+
+    fn judge(&self, state: &FileState, facts: &Facts<'_>) -> Outcome {
+        let (path, metadata) = match &state.leads_to {
+            Ok((path, metadata)) => (path, metadata),
+            Err(_) if self.exists == Some(false) => {
+                return Outcome::fail(vec![Evidence::at(&state.path).found("a link").expected("nothing")]);
+            }
+            Err(unreadable) if state.dangling => {
+                let evidence = Evidence::at(&state.path).found(&unreadable.reason);
+                return if self.exists == Some(true) {
+                    Outcome::fail(vec![evidence])
+                } else {
+                    Outcome::not_applicable(unreadable.to_string())
+                };
+            }
+            Err(unreadable) => return unknown(unreadable),
+        };
+        if self.exists == Some(false) {
+            return Outcome::fail(vec![Evidence::at(&state.path).found(metadata.kind.name()).expected("nothing")]);
+        }
+        let mut place = Evidence::at(&state.path);
+        if *path != state.path {
+            place = place.because(format!("a link to {path}"));
+        }
+        let mut outcomes = vec![Outcome::pass(vec![place.clone().found(describe(metadata))])];
+        if let Some(kind) = self.kind {
+            let met = state.itself.kind == kind || metadata.kind == kind;
+            outcomes.push(Outcome::decide(met, vec![place.clone().found(metadata.kind.name()).expected(kind.name())]));
+        }
+        if self.mode_within.is_some() || self.mode_has.is_some() {
+            outcomes.push(self.judge_mode(state, metadata, &place));
+        }
+        if let Some(empty) = self.empty {
+            let met = (metadata.size == 0) == empty;
+            let expected = if empty { "no content" } else { "content" };
+            outcomes.push(Outcome::decide(met, vec![place.clone().found(format!("{} bytes", metadata.size)).expected(expected)]));
+        }
+        if self.owner.is_some() || self.group.is_some() {
+            if facts.root().keeps_ownership() {
+                outcomes.push(self.judge_owner(metadata, &place));
+            } else {
+                let reason =
+                    "this tree was unpacked by an unprivileged user, so its owners are not the image's; scan the archive instead";
+                outcomes.push(Outcome::unknown(reason, vec![place]));
+            }
+        }
+        Outcome::all(outcomes)
+    }
+
+    fn judge_mode(&self, state: &FileState, metadata: &Metadata, place: &Evidence) -> Outcome {
+        let _ = state;
+        let within = self.mode_within.is_none_or(|allowed| metadata.mode & !allowed.0 == 0);
+        let has = self.mode_has.is_none_or(|wanted| metadata.mode & wanted.0 == wanted.0);
+        let allowed = self.mode_within.map(|allowed| format!("{allowed} or stricter"));
+        let wanted = self.mode_has.map(|wanted| format!("with {wanted}"));
+        let expected: Vec<String> = allowed.into_iter().chain(wanted).collect();
+        let found = format!("mode {}", Mode(metadata.mode));
+        Outcome::decide(within && has, vec![place.clone().found(found).expected(expected.join(", "))])
+    }
+
+    fn judge_owner(&self, metadata: &Metadata, place: &Evidence) -> Outcome {
+        let fits = |names: &Option<Names>, id: u32| {
+            names.as_ref().is_none_or(|names| names.0.iter().any(|name| *name == id.to_string() || (name == "root" && id == 0)))
+        };
+        let met = fits(&self.owner, metadata.uid) && fits(&self.group, metadata.gid);
+        let words = |names: &Option<Names>| names.as_ref().map_or("anybody".to_owned(), |names| names.0.join(" or "));
+        let found = format!("{}:{}", metadata.uid, metadata.gid);
+        Outcome::decide(met, vec![place.clone().found(found).expected(format!("{}:{}", words(&self.owner), words(&self.group)))])
+    }
+}
+
+fn describe(metadata: &Metadata) -> String {
+    format!("{} {} {}:{}", metadata.kind.name(), Mode(metadata.mode), metadata.uid, metadata.gid)
+}
+
+/// Statuses in words, for `when-none`.
+impl From<WhenNone> for Status {
+    fn from(when: WhenNone) -> Self {
+        match when {
+            WhenNone::Pass => Self::Pass,
+            WhenNone::Fail => Self::Fail,
+            WhenNone::NotApplicable => Self::NotApplicable,
+        }
+    }
+}

@@ -1,0 +1,129 @@
+//! The machine-checkable conditions that rules are made of. One file a kind.
+//!
+//! In TOML a check is a key, so that a mistake is pointed at exactly:
+//!
+//! ```toml
+//! check.sysctl = { key = "net.ipv4.ip_forward", equals = 0 }
+//! check.all = [ { package = { name = "rsyslog" } }, { unit = { name = "rsyslog.service", enabled = true } } ]
+//! ```
+//!
+//! To add a kind: one file with its type (`Deserialize`, `JsonSchema`, every field documented) and its [`Kind`], and one line in the
+//! list below.
+
+mod applies;
+mod file;
+mod line;
+mod matcher;
+mod tree;
+mod value;
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+pub use applies::{Applies, OsSelector};
+pub use matcher::{Matcher, Observed};
+pub use value::{Mode, Names, Pattern, Scalar};
+
+use crate::facts::{Facts, Needs, Unreadable};
+use crate::finding::{Evidence, Outcome};
+
+/// A kind of check.
+trait Kind {
+    /// What it has to know. Asked again with the facts it got, until it asks for nothing new.
+    fn needs(&self, facts: &Facts<'_>, needs: &mut Needs);
+
+    /// What it says.
+    fn evaluate(&self, facts: &Facts<'_>) -> Outcome;
+
+    /// What is wrong with it as it is written, beyond the types of its fields.
+    fn flaw(&self) -> Option<String> {
+        None
+    }
+}
+
+macro_rules! checks {
+    ($($(#[doc = $doc:literal])+ $name:ident: $type:ty,)+) => {
+        /// A condition on an image.
+        #[derive(Debug, Clone, Deserialize, JsonSchema)]
+        #[serde(rename_all = "kebab-case")]
+        pub enum Check {
+            /// Every one of these holds.
+            All(Vec<Check>),
+            /// At least one of these holds.
+            Any(Vec<Check>),
+            /// This does not hold.
+            Not(Box<Check>),
+            $($(#[doc = $doc])+ $name($type),)+
+        }
+
+        impl Check {
+            /// The kinds by type name, as they are called in a schema's definitions.
+            pub const KINDS: &'static [&'static str] = &[$(stringify!($name)),+];
+
+            fn kind(&self) -> Result<&dyn Kind, Group<'_>> {
+                match self {
+                    Self::All(inner) => Err(Group::All(inner)),
+                    Self::Any(inner) => Err(Group::Any(inner)),
+                    Self::Not(inner) => Err(Group::Not(inner)),
+                    $(Self::$name(check) => Ok(check),)+
+                }
+            }
+        }
+    };
+}
+
+/// The kinds that are made of other checks.
+enum Group<'c> {
+    All(&'c [Check]),
+    Any(&'c [Check]),
+    Not(&'c Check),
+}
+
+checks! {
+    /// Files by path or pattern: existence, mode, owner, group, link.
+    File: file::File,
+    /// Lines of a text file: the escape hatch where no typed check knows the format.
+    Line: line::Line,
+    /// Everything in the whole tree that fits a predicate.
+    Tree: tree::Tree,
+}
+
+impl Check {
+    /// Adds what this check has to know.
+    pub fn needs(&self, facts: &Facts<'_>, needs: &mut Needs) {
+        match self.kind() {
+            Ok(kind) => kind.needs(facts, needs),
+            Err(Group::All(inner) | Group::Any(inner)) => inner.iter().for_each(|check| check.needs(facts, needs)),
+            Err(Group::Not(inner)) => inner.needs(facts, needs),
+        }
+    }
+
+    /// Judges, from gathered facts alone.
+    #[must_use]
+    pub fn evaluate(&self, facts: &Facts<'_>) -> Outcome {
+        let each = |inner: &[Self]| inner.iter().map(|check| check.evaluate(facts)).collect();
+        match self.kind() {
+            Ok(kind) => kind.evaluate(facts),
+            Err(Group::All(inner)) => Outcome::all(each(inner)),
+            Err(Group::Any(inner)) => Outcome::any(each(inner)),
+            Err(Group::Not(inner)) => inner.evaluate(facts).negate(),
+        }
+    }
+
+    /// What is wrong with the check as it is written, if anything is.
+    #[must_use]
+    pub fn flaw(&self) -> Option<String> {
+        match self.kind() {
+            Ok(kind) => kind.flaw(),
+            Err(Group::All([]) | Group::Any([])) => Some("an empty list checks nothing".into()),
+            Err(Group::All(inner) | Group::Any(inner)) => inner.iter().find_map(Self::flaw),
+            Err(Group::Not(inner)) => inner.flaw(),
+        }
+    }
+}
+
+/// The verdict where a fact is not known.
+fn unknown(unreadable: &Unreadable) -> Outcome {
+    let evidence = unreadable.path.iter().map(|path| Evidence::at(path).line_opt(unreadable.line).found(&unreadable.reason));
+    Outcome::unknown(unreadable.to_string(), evidence.collect())
+}

@@ -1,0 +1,339 @@
+//! The TOML files people write: rules, benchmarks, policies, waivers. Every mistake in one points at file, line and column.
+#![allow(clippy::indexing_slicing, reason = "every index is a boundary found in the same text")]
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::ops::Range;
+
+use serde::de::DeserializeOwned;
+use toml::Spanned;
+use toml::de::{DeTable, DeValue, Deserializer, ValueDeserializer};
+
+/// A mistake in a file somebody wrote: where, what, and what would be right.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Mistake {
+    /// The file, as its user named it.
+    pub file: String,
+    /// Line, from 1; 0 if the file as a whole is meant.
+    pub line: usize,
+    /// Column in characters, from 1.
+    pub column: usize,
+    /// What is wrong.
+    pub message: String,
+    /// What would be right, if that can be said.
+    pub help: Option<String>,
+    /// The line's text and how many characters of it are meant.
+    pub excerpt: Option<(String, usize)>,
+}
+
+impl fmt::Display for Mistake {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(out, "{}", self.message)?;
+        if self.line == 0 {
+            write!(out, "\n  ┌ {}", self.file)?;
+        } else {
+            write!(out, "\n  ┌ {}:{}:{}", self.file, self.line, self.column)?;
+        }
+        if let Some((text, width)) = &self.excerpt {
+            let marks = "^".repeat((*width).max(1));
+            write!(out, "\n  │ {text}\n  │ {:indent$}{marks}", "", indent = self.column.saturating_sub(1))?;
+        }
+        if let Some(help) = &self.help {
+            write!(out, "\n  = help: {help}")?;
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for Mistake {}
+
+/// One step to a value in a document.
+#[derive(Debug, Clone, Copy)]
+pub enum Step<'s> {
+    /// Into a table.
+    Key(&'s str),
+    /// Into an array.
+    Index(usize),
+}
+
+impl<'s> From<&'s str> for Step<'s> {
+    fn from(key: &'s str) -> Self {
+        Self::Key(key)
+    }
+}
+
+impl From<usize> for Step<'_> {
+    fn from(index: usize) -> Self {
+        Self::Index(index)
+    }
+}
+
+/// A parsed file that still knows where everything stood.
+pub struct Document<'t> {
+    name: String,
+    text: &'t str,
+    tree: Spanned<DeTable<'t>>,
+}
+
+impl<'t> Document<'t> {
+    /// Parses the text of a file.
+    ///
+    /// # Errors
+    /// The first place where it is not TOML.
+    pub fn parse(name: &str, text: &'t str) -> Result<Self, Mistake> {
+        let tree = DeTable::parse(text).map_err(|error| mistake_of(name, text, &error))?;
+        Ok(Self { name: name.to_owned(), text, tree })
+    }
+
+    /// The file's name, as its user gave it.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Reads the whole file as a type.
+    ///
+    /// # Errors
+    /// The first value that does not fit.
+    pub fn read<T: DeserializeOwned>(&self) -> Result<T, Mistake> {
+        T::deserialize(Deserializer::from(self.tree.clone())).map_err(|error| mistake_of(&self.name, self.text, &error))
+    }
+
+    /// Reads the value at a path as a type, every `{ param = "x" }` in it replaced by the value of that parameter.
+    ///
+    /// # Errors
+    /// The first value that does not fit, at the place of the `param` if it came from one; a parameter without a value.
+    pub fn read_at<T: DeserializeOwned>(
+        &self,
+        path: &[Step<'_>],
+        params: &BTreeMap<String, Spanned<DeValue<'t>>>,
+    ) -> Result<T, Mistake> {
+        let Some(value) = self.value(path) else {
+            return Err(self.mistake(path, "nothing is here", None));
+        };
+        let mut value = value.clone();
+        let mut missing = None;
+        substitute(&mut value, params, &mut missing);
+        if let Some((name, span)) = missing {
+            let known = params.keys().map(String::as_str);
+            let help = nearest(&name, known).map(|near| format!("you may have meant '{near}'"));
+            return Err(self.mistake_in(span, format!("'{name}' is no parameter of this rule"), help));
+        }
+        let fallback = value.span();
+        T::deserialize(ValueDeserializer::from(value)).map_err(|error| {
+            let mut mistake = mistake_of(&self.name, self.text, &error);
+            if mistake.line == 0 {
+                mistake = self.mistake_in(fallback, mistake.message, mistake.help);
+            }
+            mistake
+        })
+    }
+
+    /// The entries of the table at a path, with their places.
+    #[must_use]
+    pub fn table(&self, path: &[Step<'_>]) -> BTreeMap<String, Spanned<DeValue<'t>>> {
+        let table = if path.is_empty() {
+            Some(self.tree.get_ref())
+        } else {
+            self.value(path).and_then(|value| value.get_ref().as_table())
+        };
+        table.into_iter().flatten().map(|(key, value)| (key.get_ref().to_string(), value.clone())).collect()
+    }
+
+    /// A mistake at the value a path leads to, or as near to it as the file goes.
+    #[must_use]
+    pub fn mistake(&self, path: &[Step<'_>], message: impl Into<String>, help: Option<String>) -> Mistake {
+        let span = (0..=path.len()).rev().find_map(|end| self.span(&path[..end])).unwrap_or(0..0);
+        self.mistake_in(span, message, help)
+    }
+
+    /// The line a path stands on, from 1.
+    #[must_use]
+    pub fn line(&self, path: &[Step<'_>]) -> usize {
+        self.mistake(path, "", None).line
+    }
+
+    /// A mistake in these bytes of the file.
+    #[must_use]
+    pub fn mistake_in(&self, span: Range<usize>, message: impl Into<String>, help: Option<String>) -> Mistake {
+        let mut mistake = place(&self.name, self.text, span);
+        mistake.message = message.into();
+        mistake.help = help;
+        mistake
+    }
+
+    fn span(&self, path: &[Step<'_>]) -> Option<Range<usize>> {
+        // The key reads better than the value: `[[rule]]` has its whole body as its value.
+        if let [above @ .., Step::Key(last)] = path {
+            let table = if above.is_empty() { Some(self.tree.get_ref()) } else { self.value(above)?.get_ref().as_table() };
+            return table?.iter().find(|(key, _)| key.get_ref() == last).map(|(key, _)| key.span());
+        }
+        self.value(path).map(Spanned::span)
+    }
+
+    fn value(&self, path: &[Step<'_>]) -> Option<&Spanned<DeValue<'t>>> {
+        let (first, rest) = path.split_first()?;
+        let Step::Key(first) = first else { return None };
+        let mut value = self.tree.get_ref().get(*first)?;
+        for step in rest {
+            value = match step {
+                Step::Key(key) => value.get_ref().as_table()?.get(*key)?,
+                Step::Index(index) => value.get_ref().as_array()?.get(*index)?,
+            };
+        }
+        Some(value)
+    }
+}
+
+/// Replaces every table `{ param = "x" }` below `value`.
+fn substitute<'t>(
+    value: &mut Spanned<DeValue<'t>>,
+    params: &BTreeMap<String, Spanned<DeValue<'t>>>,
+    missing: &mut Option<(String, Range<usize>)>,
+) {
+    let span = value.span();
+    if let DeValue::Table(table) = value.get_ref()
+        && table.len() == 1
+        && let Some(name) = table.get("param").and_then(|name| name.get_ref().as_str())
+    {
+        match params.get(name) {
+            Some(replacement) => *value = Spanned::new(span, replacement.get_ref().clone()),
+            None => *missing = Some((name.to_owned(), span)),
+        }
+        return;
+    }
+    match value.get_mut() {
+        DeValue::Table(table) => {
+            let keys: Vec<_> = table.keys().cloned().collect();
+            for key in keys {
+                if let Some(inner) = table.get_mut(&key) {
+                    substitute(inner, params, missing);
+                }
+            }
+        }
+        DeValue::Array(array) => array.iter_mut().for_each(|inner| substitute(inner, params, missing)),
+        _ => {}
+    }
+}
+
+fn mistake_of(name: &str, text: &str, error: &toml::de::Error) -> Mistake {
+    let mut mistake = match error.span() {
+        Some(span) => place(name, text, span),
+        None => Mistake { file: name.to_owned(), line: 0, column: 0, message: String::new(), help: None, excerpt: None },
+    };
+    (mistake.message, mistake.help) = reword(error.message());
+    mistake
+}
+
+/// Serde's words for an unknown key or variant, made into a sentence with a suggestion.
+#[must_use]
+pub fn reword(message: &str) -> (String, Option<String>) {
+    for kind in ["field", "variant"] {
+        let Some(rest) = message.strip_prefix(&format!("unknown {kind} `")) else { continue };
+        let Some((wrong, rest)) = rest.split_once('`') else { continue };
+        let known: Vec<&str> = rest.split('`').skip(1).step_by(2).collect();
+        let near = nearest(wrong, known.iter().copied()).map(|near| format!("you may have meant '{near}'"));
+        let what = if kind == "field" { "key" } else { "choice" };
+        let known = if known.is_empty() { "nothing is".to_owned() } else { known.join(", ") };
+        return (format!("'{wrong}' is not a known {what} here; known: {known}"), near);
+    }
+    if let Some(field) = message.strip_prefix("missing field `").and_then(|rest| rest.strip_suffix('`')) {
+        return (format!("the key '{field}' is missing"), None);
+    }
+    (message.lines().next().unwrap_or_default().to_owned(), None)
+}
+
+fn place(name: &str, text: &str, span: Range<usize>) -> Mistake {
+    let start = floor(text, span.start);
+    let before = &text[..start];
+    let line_start = before.rfind('\n').map_or(0, |at| at + 1);
+    let line_text = text[line_start..].lines().next().unwrap_or_default();
+    let line_end = line_start + line_text.len();
+    let end = floor(text, span.end.clamp(start, line_end.max(start)));
+    Mistake {
+        file: name.to_owned(),
+        line: before.matches('\n').count() + 1,
+        column: text[line_start..start].chars().count() + 1,
+        message: String::new(),
+        help: None,
+        // Tabs would move the caret; control characters of a hostile file must not reach the terminal.
+        excerpt: Some((
+            line_text.chars().map(|character| if character.is_control() { ' ' } else { character }).collect(),
+            text[start..end].chars().count(),
+        )),
+    }
+}
+
+/// The nearest character boundary at or before an offset.
+fn floor(text: &str, mut offset: usize) -> usize {
+    offset = offset.min(text.len());
+    while !text.is_char_boundary(offset) {
+        offset -= 1;
+    }
+    offset
+}
+
+/// The known name most like a wrong one, if one is like it at all: a letter or two apart, or one the beginning of the other.
+#[must_use]
+pub fn nearest<'k>(wrong: &str, known: impl IntoIterator<Item = &'k str>) -> Option<&'k str> {
+    let apart = |name: &str| {
+        let begins = !wrong.is_empty() && (name.starts_with(wrong) || wrong.starts_with(name));
+        if begins { 1 } else { strsim::damerau_levenshtein(wrong, name) }
+    };
+    let nearest = known.into_iter().map(|name| (apart(name), name)).min()?;
+    (nearest.0 <= (wrong.chars().count() / 3).max(1)).then_some(nearest.1)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde::Deserialize;
+
+    use super::*;
+
+    #[derive(Debug, Deserialize)]
+    #[serde(deny_unknown_fields, rename_all = "kebab-case")]
+    #[expect(dead_code, reason = "only the errors are looked at")]
+    struct Sample {
+        at_most: Option<i64>,
+        name: Option<String>,
+    }
+
+    #[test]
+    fn an_unknown_key_is_pointed_at_with_what_would_be_right() {
+        let text = "name = 'x'\nat_most = 4\n";
+        let mistake = Document::parse("ours.toml", text).unwrap().read::<Sample>().unwrap_err();
+        assert_eq!((mistake.line, mistake.column), (2, 1));
+        assert_eq!(mistake.help.as_deref(), Some("you may have meant 'at-most'"));
+        assert!(mistake.to_string().contains("ours.toml:2:1"), "{mistake}");
+    }
+
+    #[test]
+    fn a_value_of_the_wrong_type_is_pointed_at() {
+        let mistake = Document::parse("x", "at-most = 'four'").unwrap().read::<Sample>().unwrap_err();
+        assert_eq!((mistake.line, mistake.column), (1, 11));
+    }
+
+    #[test]
+    fn broken_toml_is_pointed_at() {
+        let mistake = Document::parse("x", "a = 1\nb = [1,\n").err().unwrap();
+        assert!(mistake.line >= 2, "{mistake}");
+    }
+
+    #[test]
+    fn a_wrong_value_of_a_parameter_is_pointed_at_where_it_is_used() {
+        let text = "params.max = 'many'\n[check]\nat-most = { param = 'max' }\n";
+        let document = Document::parse("x", text).unwrap();
+        let params = document.table(&["params".into()]);
+        let mistake = document.read_at::<Sample>(&["check".into()], &params).unwrap_err();
+        assert_eq!((mistake.line, mistake.column), (3, 11));
+    }
+
+    #[test]
+    fn a_parameter_that_is_not_declared_is_named() {
+        let text = "params.max = 4\n[check]\nat-most = { param = 'mx' }\n";
+        let document = Document::parse("x", text).unwrap();
+        let params = document.table(&["params".into()]);
+        let mistake = document.read_at::<Sample>(&["check".into()], &params).unwrap_err();
+        assert_eq!(mistake.help.as_deref(), Some("you may have meant 'max'"), "{mistake}");
+    }
+}

@@ -1,0 +1,319 @@
+//! What an image says of itself, in the system's own semantics.
+//!
+//! A fact answers what the *system* would do at boot or at login, not what a file contains. Facts are gathered once, before anything is
+//! judged, and only those that some check [needs](Needs). What could not be found out is [`Unreadable`]: evidence, never a pass.
+//!
+//! To add a fact: one file with its type and `pub fn gather(facts: &Facts<'_>) -> Fact<T>`, and one line in the list below.
+
+mod files;
+mod os;
+pub mod packages;
+mod tree;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use jiff::civil::Date;
+use rayon::prelude::*;
+
+pub use files::{FileFact, FileState};
+pub use os::Os;
+pub use packages::Packages;
+pub use tree::{Selector, TreeFact, TreeMatches};
+
+use crate::image::{ReadError, Rootfs};
+use crate::path::ImagePath;
+
+/// What is known, or why it is not.
+pub type Fact<T> = Result<T, Unreadable>;
+
+/// Why something is not known.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, thiserror::Error)]
+#[error("{}{reason}", .path.as_ref().map(|path| format!("{path}{}: ", .line.map(|line| format!(":{line}")).unwrap_or_default())).unwrap_or_default())]
+pub struct Unreadable {
+    /// Where, if it has a place.
+    pub path: Option<ImagePath>,
+    /// The line, from 1.
+    pub line: Option<u32>,
+    /// Why. Text of the image in it is escaped.
+    pub reason: String,
+}
+
+impl Unreadable {
+    /// Something about a path.
+    #[must_use]
+    pub fn at(path: &ImagePath, reason: impl Into<String>) -> Self {
+        Self { path: Some(path.clone()), line: None, reason: reason.into() }
+    }
+
+    /// Something about a line.
+    #[must_use]
+    pub fn at_line(path: &ImagePath, line: u32, reason: impl Into<String>) -> Self {
+        Self { path: Some(path.clone()), line: Some(line), reason: reason.into() }
+    }
+
+    /// Something without a place.
+    #[must_use]
+    pub fn because(reason: impl Into<String>) -> Self {
+        Self { path: None, line: None, reason: reason.into() }
+    }
+
+    /// A file that could not be read.
+    #[must_use]
+    pub fn reading(path: &ImagePath, error: &ReadError) -> Self {
+        Self::at(path, error.to_string())
+    }
+}
+
+/// What is scanned: the image, and what only the running system knows.
+#[derive(Clone)]
+pub struct Target<'i> {
+    /// The image.
+    pub root: Rootfs<'i>,
+    /// `/proc` and `/sys` of the running system, where the image is the machine karat runs on. Absolute paths: `/proc/sys/…`.
+    pub running: Option<Rootfs<'i>>,
+    /// The day to judge dates by.
+    pub today: Date,
+    /// Facts that are handed over instead of read: the package list of a rule's example.
+    pub packages: Option<Packages>,
+}
+
+impl<'i> Target<'i> {
+    /// An image that is not running.
+    #[must_use]
+    pub fn image(root: Rootfs<'i>, today: Date) -> Self {
+        Self { root, running: None, today, packages: None }
+    }
+}
+
+/// What a set of checks asks for. Built up in rounds, because some needs follow from earlier facts.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Needs {
+    facts: BTreeSet<FactId>,
+    files: BTreeSet<String>,
+    contents: BTreeSet<String>,
+    trees: BTreeSet<Selector>,
+}
+
+impl Needs {
+    /// A fact (and what it is built from).
+    pub fn fact(&mut self, id: FactId) {
+        if self.facts.insert(id) {
+            for &before in id.after() {
+                self.fact(before);
+            }
+        }
+    }
+
+    /// The metadata of all paths of a pattern ([`Rootfs::glob`]): [`Facts::files`].
+    pub fn files(&mut self, pattern: impl Into<String>) {
+        self.files.insert(pattern.into());
+    }
+
+    /// The content of all files of a pattern as well: [`Facts::files`].
+    pub fn contents(&mut self, pattern: impl Into<String>) {
+        self.contents.insert(pattern.into());
+    }
+
+    /// Everything in the whole tree that this selects: [`Facts::tree`].
+    pub fn tree(&mut self, selector: Selector) {
+        self.trees.insert(selector);
+    }
+
+    /// Whether everything here but the walk was asked for there already.
+    fn but_trees_is_within(&self, other: &Self) -> bool {
+        self.facts.is_subset(&other.facts) && self.files.is_subset(&other.files) && self.contents.is_subset(&other.contents)
+    }
+}
+
+/// Declares every fact: its accessor, its type, its gatherer, its id, and the facts it is built from.
+macro_rules! facts {
+    ($($(#[doc = $doc:literal])+ $name:ident: $type:ty = $gather:path as $id:ident $(after $($before:ident)+)?;)+) => {
+        /// Names a fact in [`Needs`].
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub enum FactId { $($(#[doc = $doc])+ $id,)+ }
+
+        impl FactId {
+            /// The facts this one is built from.
+            #[must_use]
+            pub const fn after(self) -> &'static [Self] {
+                match self { $(Self::$id => &[$($(Self::$before),+)?],)+ }
+            }
+
+            fn gather(self, facts: &Facts<'_>) -> Gathered {
+                match self { $(Self::$id => Gathered::$id(Box::new($gather(facts))),)+ }
+            }
+        }
+
+        enum Gathered { $($id(Box<Fact<$type>>),)+ }
+
+        #[derive(Default)]
+        struct Known { $($name: Option<Box<Fact<$type>>>,)+ }
+
+        impl Known {
+            fn keep(&mut self, gathered: Gathered) {
+                match gathered { $(Gathered::$id(fact) => self.$name = Some(fact),)+ }
+            }
+
+            fn has(&self, id: FactId) -> bool {
+                match id { $(FactId::$id => self.$name.is_some(),)+ }
+            }
+
+            fn unreadable(&self) -> impl Iterator<Item = &Unreadable> {
+                [$(self.$name.as_deref().and_then(|fact| fact.as_ref().err()),)+].into_iter().flatten()
+            }
+        }
+
+        impl Facts<'_> {
+            $(
+                $(#[doc = $doc])+
+                ///
+                /// # Errors
+                /// Why it is not known; also if no check asked for it.
+                pub fn $name(&self) -> Result<&$type, Unreadable> {
+                    match self.known.$name.as_deref() {
+                        Some(fact) => fact.as_ref().map_err(Clone::clone),
+                        None => Err(not_asked_for(stringify!($name))),
+                    }
+                }
+            )+
+        }
+    };
+}
+
+facts! {
+    /// What `os-release` says.
+    os: Os = os::gather as Os;
+    /// The installed packages.
+    packages: Packages = packages::gather as Packages;
+}
+
+/// Everything the chosen checks asked for.
+pub struct Facts<'i> {
+    target: Target<'i>,
+    known: Known,
+    files: BTreeMap<String, Fact<Vec<FileState>>>,
+    contents: BTreeMap<String, Fact<Vec<FileFact>>>,
+    tree: Option<TreeFact>,
+}
+
+impl<'i> Facts<'i> {
+    /// Rounds of needs that follow from facts, beyond which the rest stays unknown.
+    pub const MAX_ROUNDS: usize = 8;
+
+    /// Nothing known yet.
+    #[must_use]
+    pub fn none(target: Target<'i>) -> Self {
+        Self { target, known: Known::default(), files: BTreeMap::new(), contents: BTreeMap::new(), tree: None }
+    }
+
+    /// Gathers what `needs` asks for, round by round: it is called until it asks for nothing new.
+    pub fn gather(target: Target<'i>, needs: impl Fn(&Facts<'i>, &mut Needs)) -> Self {
+        let mut facts = Self::none(target);
+        let mut done = Needs::default();
+        for _ in 0..Self::MAX_ROUNDS {
+            let mut asked = done.clone();
+            needs(&facts, &mut asked);
+            if !asked.but_trees_is_within(&done) {
+                facts.add(&asked, &done);
+                // The walk waits until nothing else is asked for, so that there is one walk and not one a round.
+                asked.trees.clone_from(&done.trees);
+            } else if !asked.trees.is_subset(&done.trees) {
+                facts.add_trees(&asked, &done);
+            } else {
+                break;
+            }
+            done = asked;
+        }
+        facts
+    }
+
+    fn add(&mut self, asked: &Needs, done: &Needs) {
+        loop {
+            let ready: Vec<FactId> = (asked.facts.iter().copied())
+                .filter(|&id| !self.known.has(id) && id.after().iter().all(|&before| self.known.has(before)))
+                .collect();
+            if ready.is_empty() {
+                break;
+            }
+            let gathered: Vec<Gathered> = ready.par_iter().map(|id| id.gather(self)).collect();
+            gathered.into_iter().for_each(|fact| self.known.keep(fact));
+        }
+        let root = self.target.root;
+        let files: Vec<_> = asked.files.difference(&done.files).collect();
+        let found: Vec<_> = files.par_iter().map(|&pattern| (pattern.clone(), files::states(root, pattern))).collect();
+        self.files.extend(found);
+        let contents: Vec<_> = asked.contents.difference(&done.contents).collect();
+        let found: Vec<_> = contents.par_iter().map(|&pattern| (pattern.clone(), files::contents(root, pattern))).collect();
+        self.contents.extend(found);
+    }
+
+    fn add_trees(&mut self, asked: &Needs, done: &Needs) {
+        let trees: BTreeSet<Selector> = asked.trees.difference(&done.trees).cloned().collect();
+        let fact = tree::gather(self, &trees);
+        match &mut self.tree {
+            Some(known) => known.extend(fact),
+            None => self.tree = Some(fact),
+        }
+    }
+
+    /// What is scanned.
+    #[must_use]
+    pub fn target(&self) -> &Target<'i> {
+        &self.target
+    }
+
+    /// The image itself, for gathering. Checks do not read: they state what they [need](Needs).
+    #[must_use]
+    pub fn root(&self) -> Rootfs<'i> {
+        self.target.root
+    }
+
+    /// `/proc` and `/sys` of the running system, if that is what is scanned.
+    #[must_use]
+    pub fn running(&self) -> Option<Rootfs<'i>> {
+        self.target.running
+    }
+
+    /// The paths of a pattern with what they are.
+    ///
+    /// # Errors
+    /// Why they are not known; also if no check asked for them.
+    pub fn files(&self, pattern: &str) -> Result<&[FileState], Unreadable> {
+        match self.files.get(pattern) {
+            Some(fact) => fact.as_deref().map_err(Clone::clone),
+            None => Err(not_asked_for(pattern)),
+        }
+    }
+
+    /// The files of a pattern with their content.
+    ///
+    /// # Errors
+    /// Why they are not known; also if no check asked for them.
+    pub fn contents(&self, pattern: &str) -> Result<&[FileFact], Unreadable> {
+        match self.contents.get(pattern) {
+            Some(fact) => fact.as_deref().map_err(Clone::clone),
+            None => Err(not_asked_for(pattern)),
+        }
+    }
+
+    /// What the one walk over the whole tree found.
+    ///
+    /// # Errors
+    /// If no check asked for it.
+    pub fn tree(&self) -> Result<&TreeFact, Unreadable> {
+        self.tree.as_ref().ok_or_else(|| not_asked_for("the whole tree"))
+    }
+
+    /// Every fact that could not be read, sorted: for the troubles of a scan.
+    #[must_use]
+    pub fn unreadable(&self) -> Vec<Unreadable> {
+        let files = self.files.values().filter_map(|fact| fact.as_ref().err());
+        let contents = self.contents.values().filter_map(|fact| fact.as_ref().err());
+        let all: BTreeSet<Unreadable> = self.known.unreadable().chain(files).chain(contents).cloned().collect();
+        all.into_iter().collect()
+    }
+}
+
+fn not_asked_for(what: &str) -> Unreadable {
+    Unreadable::because(format!("{what} was not asked for, or only after {} rounds", Facts::MAX_ROUNDS))
+}

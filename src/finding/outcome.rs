@@ -1,0 +1,186 @@
+//! The result of one check, and how results combine.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::Evidence;
+
+/// What is known about a requirement.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Status {
+    /// The requirement is met.
+    Pass,
+    /// It is not met.
+    Fail,
+    /// The image has nothing that the requirement is about.
+    NotApplicable,
+    /// A person has to look.
+    Manual,
+    /// It could not be decided; the reason says why. Never a pass.
+    Unknown,
+}
+
+impl Status {
+    /// The status as it is written in every format.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Pass => "pass",
+            Self::Fail => "fail",
+            Self::NotApplicable => "not_applicable",
+            Self::Manual => "manual",
+            Self::Unknown => "unknown",
+        }
+    }
+}
+
+/// What a check says: a status, why, and what it saw.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Outcome {
+    /// The status.
+    pub status: Status,
+    /// Why, where the evidence alone does not say it: always for [`Status::Unknown`] and [`Status::NotApplicable`].
+    pub reason: Option<String>,
+    /// What was seen, in a stated order; possibly cut (see [`Outcome::total`]).
+    pub evidence: Vec<Evidence>,
+    /// How many pieces of evidence there were before any cut.
+    pub total: u64,
+}
+
+impl Outcome {
+    /// More evidence than this is counted and not kept: the first ones in order are.
+    pub const MAX_EVIDENCE: usize = 1_000;
+
+    fn new(status: Status, reason: Option<String>, evidence: Vec<Evidence>) -> Self {
+        let total = evidence.len() as u64;
+        Self { status, reason, evidence, total }
+    }
+
+    /// Met, and this shows it.
+    #[must_use]
+    pub fn pass(evidence: Vec<Evidence>) -> Self {
+        Self::new(Status::Pass, None, evidence)
+    }
+
+    /// Not met, and this shows it.
+    #[must_use]
+    pub fn fail(evidence: Vec<Evidence>) -> Self {
+        Self::new(Status::Fail, None, evidence)
+    }
+
+    /// Met or not.
+    #[must_use]
+    pub fn decide(met: bool, evidence: Vec<Evidence>) -> Self {
+        if met { Self::pass(evidence) } else { Self::fail(evidence) }
+    }
+
+    /// Could not be decided, because of this.
+    #[must_use]
+    pub fn unknown(reason: impl Into<String>, evidence: Vec<Evidence>) -> Self {
+        Self::new(Status::Unknown, Some(reason.into()), evidence)
+    }
+
+    /// There is nothing to judge, because of this.
+    #[must_use]
+    pub fn not_applicable(reason: impl Into<String>) -> Self {
+        Self::new(Status::NotApplicable, Some(reason.into()), Vec::new())
+    }
+
+    /// Adds a reason.
+    #[must_use]
+    pub fn because(mut self, reason: impl Into<String>) -> Self {
+        self.reason = Some(reason.into());
+        self
+    }
+
+    /// States how many pieces of evidence there were in truth.
+    #[must_use]
+    pub fn of_total(mut self, total: u64) -> Self {
+        self.total = total.max(self.evidence.len() as u64);
+        self
+    }
+
+    /// All have to be met: the worst decides (fail, then unknown, then manual, then pass), and its evidence is kept. Not applicable
+    /// only if all are.
+    #[must_use]
+    pub fn all(outcomes: Vec<Self>) -> Self {
+        Self::combine(outcomes, &[Status::Fail, Status::Unknown, Status::Manual, Status::Pass, Status::NotApplicable])
+    }
+
+    /// One has to be met: the best decides (pass, then unknown, then manual, then fail). Not applicable only if all are.
+    #[must_use]
+    pub fn any(outcomes: Vec<Self>) -> Self {
+        Self::combine(outcomes, &[Status::Pass, Status::Unknown, Status::Manual, Status::Fail, Status::NotApplicable])
+    }
+
+    fn combine(outcomes: Vec<Self>, order: &[Status]) -> Self {
+        let decides = order.iter().copied().find(|&status| outcomes.iter().any(|outcome| outcome.status == status));
+        let Some(status) = decides else {
+            return Self::unknown("nothing was checked", Vec::new());
+        };
+        let mut combined = Self::new(status, None, Vec::new());
+        let mut reasons: Vec<String> = Vec::new();
+        for outcome in outcomes.into_iter().filter(|outcome| outcome.status == status) {
+            combined.total += outcome.total;
+            combined.evidence.extend(outcome.evidence);
+            reasons.extend(outcome.reason.filter(|reason| !reasons.contains(reason)));
+        }
+        combined.evidence.truncate(Self::MAX_EVIDENCE);
+        combined.reason = (!reasons.is_empty()).then(|| reasons.join("; "));
+        combined
+    }
+
+    /// Met where it was not, and the other way round; what is not known stays so.
+    #[must_use]
+    pub fn negate(mut self) -> Self {
+        self.status = match self.status {
+            Status::Pass => Status::Fail,
+            Status::Fail => Status::Pass,
+            other => other,
+        };
+        self
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn outcome(status: Status) -> Outcome {
+        Outcome::new(status, None, Vec::new())
+    }
+
+    fn all(statuses: &[Status]) -> Status {
+        Outcome::all(statuses.iter().copied().map(outcome).collect()).status
+    }
+
+    #[test]
+    fn a_failure_outweighs_what_is_unknown() {
+        assert_eq!(all(&[Status::Pass, Status::Unknown, Status::Fail]), Status::Fail);
+        assert_eq!(all(&[Status::Pass, Status::Unknown]), Status::Unknown);
+    }
+
+    #[test]
+    fn not_applicable_only_if_all_are() {
+        assert_eq!(all(&[Status::Pass, Status::NotApplicable]), Status::Pass);
+        assert_eq!(all(&[Status::NotApplicable, Status::NotApplicable]), Status::NotApplicable);
+    }
+
+    #[test]
+    fn one_pass_is_enough_for_any_even_beside_the_unknown() {
+        let any = |statuses: &[Status]| Outcome::any(statuses.iter().copied().map(outcome).collect()).status;
+        assert_eq!(any(&[Status::Unknown, Status::Pass]), Status::Pass);
+        assert_eq!(any(&[Status::Unknown, Status::Fail]), Status::Unknown);
+    }
+
+    #[test]
+    fn nothing_checked_is_not_a_pass() {
+        assert_eq!(all(&[]), Status::Unknown);
+    }
+
+    #[test]
+    fn turning_the_unknown_round_leaves_it_unknown() {
+        assert_eq!(outcome(Status::Unknown).negate().status, Status::Unknown);
+    }
+}

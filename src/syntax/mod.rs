@@ -1,0 +1,6 @@
+//! Parsers: bytes in, typed lines with their numbers out. Pure, and using nothing else of the crate.
+//!
+//! Each is exactly as lenient as the program that reads the file in earnest, and none ever panics: what it cannot read it says.
+//! Lines and columns count from 1. What values *mean* (precedence, defaults, includes) is the business of [`facts`](crate::facts).
+
+pub mod os_release;

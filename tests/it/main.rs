@@ -1,0 +1,5 @@
+//! Everything that is tested from outside the crate, one file a topic.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::disallowed_methods, clippy::print_stderr)]
+
+mod architecture;
+mod content;
