@@ -3,4 +3,9 @@
 //! Each is exactly as lenient as the program that reads the file in earnest, and none ever panics: what it cannot read it says.
 //! Lines and columns count from 1. What values *mean* (precedence, defaults, includes) is the business of [`facts`](crate::facts).
 
+pub mod apk;
+pub mod dpkg;
 pub mod os_release;
+pub mod rpm_header;
+pub mod rpmdb;
+pub mod version;
