@@ -14,6 +14,7 @@ mod applies;
 mod file;
 mod line;
 mod matcher;
+mod package;
 mod tree;
 mod value;
 
@@ -84,6 +85,8 @@ checks! {
     File: file::File,
     /// Lines of a text file: the escape hatch where no typed check knows the format.
     Line: line::Line,
+    /// Packages: there or not, and how new.
+    Package: package::Package,
     /// Everything in the whole tree that fits a predicate.
     Tree: tree::Tree,
 }

@@ -17,7 +17,7 @@ use rayon::prelude::*;
 
 pub use files::{FileFact, FileState};
 pub use os::Os;
-pub use packages::Packages;
+pub use packages::{Owners, Packages};
 pub use tree::{Selector, TreeFact, TreeMatches};
 
 use crate::image::{ReadError, Rootfs};
@@ -184,7 +184,9 @@ facts! {
     /// What `os-release` says.
     os: Os = os::gather as Os;
     /// The installed packages.
-    packages: Packages = packages::gather as Packages;
+    packages: Packages = packages::gather as Packages after Os;
+    /// Which package owns which path.
+    owners: Owners = packages::gather_owners as Owners after Packages;
 }
 
 /// Everything the chosen checks asked for.

@@ -285,13 +285,13 @@ fn be_u32(bytes: &[u8], at: usize) -> Option<u32> {
 }
 
 #[cfg(test)]
-pub(super) mod tests {
+pub(crate) mod tests {
     use super::*;
     use proptest::prelude::*;
 
     /// A header of the given entries: tag, type, count and data.
     #[must_use]
-    pub(in crate::syntax) fn build(entries: &[(u32, u32, u32, &[u8])]) -> Vec<u8> {
+    pub(crate) fn build(entries: &[(u32, u32, u32, &[u8])]) -> Vec<u8> {
         let mut index = Vec::new();
         let mut store = Vec::new();
         for (tag, kind, count, data) in entries {

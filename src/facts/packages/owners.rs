@@ -1,0 +1,278 @@
+//! Which package owns a path: the lists of all files, read only when a check asks.
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::hash::{BuildHasher, RandomState};
+
+use rayon::prelude::*;
+
+use super::{Family, Package, Packages, Unreadable, apk, dpkg, rpm};
+use crate::facts::{Fact, Facts};
+use crate::image::{FileKind, Rootfs};
+use crate::path::ImagePath;
+use crate::syntax::dpkg::files as lists;
+
+/// Which package owns which path.
+///
+/// A system has some hundred thousand of them, and checks ask about a few, so that what is kept of a path is a hash. Its key is random
+/// and never leaves the process: nobody can make a file that passes for another's, and no answer depends on the key.
+pub struct Owners {
+    key: RandomState,
+    /// Hash of the path and index of the name, sorted.
+    paths: Vec<(u64, u32)>,
+    names: Vec<String>,
+    aliases: Aliases,
+}
+
+impl Owners {
+    /// The package that owns a path, if one does; the first by name where several do. The path is taken as it lies on the disk, or
+    /// through the links to directories right below `/`, `/usr` and `/var` (`/bin`, `/var/run`).
+    #[must_use]
+    pub fn owner(&self, path: &ImagePath) -> Option<&str> {
+        let hash = self.key.hash_one(&*self.aliases.canonical(path.as_bytes()));
+        let first = self.paths.partition_point(|&(known, _)| known < hash);
+        let &(known, name) = self.paths.get(first)?;
+        if known == hash { self.names.get(usize::try_from(name).ok()?).map(String::as_str) } else { None }
+    }
+
+    /// How many paths packages own.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.paths.len()
+    }
+
+    /// Whether packages own nothing at all.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.paths.is_empty()
+    }
+}
+
+/// Reads the lists of files of all packages.
+pub(in crate::facts) fn gather(facts: &Facts<'_>) -> Fact<Owners> {
+    let packages = facts.packages()?;
+    let root = facts.root();
+    let key = RandomState::new();
+    let aliases = Aliases::read(root)?;
+    let mut names: Vec<String> = packages.installed.iter().map(|package| package.name.clone()).collect();
+    names.dedup();
+    let number = |name: &str| names.binary_search_by(|known| known.as_str().cmp(name)).ok().and_then(|at| u32::try_from(at).ok());
+    let mut paths = match packages.family {
+        Family::Dpkg => {
+            let diversions = Diversions::read(root, &aliases)?;
+            let each = |package: &Package| {
+                let index = number(&package.name).unwrap_or(u32::MAX);
+                let mut own = Vec::new();
+                dpkg_files(root, package, &mut |path| {
+                    let path = aliases.canonical(path);
+                    let path = diversions.place(&path, package.name.as_bytes());
+                    own.push((key.hash_one(&*path), index));
+                })?;
+                Ok(own)
+            };
+            let all: Result<Vec<Vec<(u64, u32)>>, Unreadable> = packages.installed.par_iter().map(each).collect();
+            all?.concat()
+        }
+        Family::Rpm | Family::Apk => {
+            let mut paths = Vec::new();
+            let mut visit = |name: &str, path: &[u8]| {
+                paths.push((key.hash_one(&*aliases.canonical(path)), number(name).unwrap_or(u32::MAX)));
+            };
+            other_files(facts, packages, &mut visit)?;
+            paths
+        }
+    };
+    paths.par_sort_unstable();
+    paths.dedup_by_key(|&mut (hash, _)| hash);
+    Ok(Owners { key, paths, names, aliases })
+}
+
+fn other_files(facts: &Facts<'_>, packages: &Packages, visit: &mut dyn FnMut(&str, &[u8])) -> Result<(), Unreadable> {
+    match packages.family {
+        // An example names packages and has no database of their files.
+        _ if facts.target().packages.is_some() => Err(Unreadable::because("the files of these packages are not known")),
+        Family::Apk => apk::files(facts.root(), &packages.database, visit),
+        Family::Rpm | Family::Dpkg => rpm::files(facts.root(), visit),
+    }
+}
+
+/// The files of one package: `info/NAME.list`, or `status.d/NAME.md5sums` beside a package of `status.d`. dpkg takes a package without
+/// a list for one without files (with a warning), and so nothing is owned that nobody lists.
+fn dpkg_files(root: Rootfs<'_>, package: &Package, visit: &mut dyn FnMut(&[u8])) -> Result<(), Unreadable> {
+    let read = |path: &ImagePath| root.read(path).map_err(|error| Unreadable::reading(path, &error));
+    let broken = |path: &ImagePath, error: &crate::syntax::dpkg::DpkgError| {
+        Unreadable::at_line(path, error.line, error.trouble.to_string())
+    };
+    if let Some((path, _)) = dpkg::list_of(root, package) {
+        return lists::parse_list(&read(&path)?, visit).map_err(|error| broken(&path, &error));
+    }
+    let Some(file) = &package.file else { return Ok(()) };
+    let sums = ImagePath::new([file.as_bytes(), b".md5sums"].concat());
+    match root.exists(&sums) {
+        Ok(false) => Ok(()),
+        _ => lists::parse_md5sums(&read(&sums)?, |path| visit(ImagePath::new(path).as_bytes()))
+            .map_err(|error| broken(&sums, &error)),
+    }
+}
+
+/// Links to directories right below `/`, `/usr` and `/var`. Packages list their files below either name: `/bin/mount` of a package made
+/// before `/usr` was merged lies at `/usr/bin/mount`.
+#[derive(Default)]
+struct Aliases(BTreeMap<Vec<u8>, Vec<u8>>);
+
+impl Aliases {
+    fn read(root: Rootfs<'_>) -> Result<Self, Unreadable> {
+        let mut aliases = BTreeMap::new();
+        for directory in ["/", "/usr", "/var"].map(ImagePath::new) {
+            let names = match root.read_dir(&directory) {
+                Ok(names) => names,
+                Err(error) if error.is_absent() => continue,
+                Err(error) => return Err(Unreadable::reading(&directory, &error)),
+            };
+            for path in names.iter().map(|name| directory.join(name)) {
+                let link = root.read_link(&path).map_err(|error| Unreadable::reading(&path, &error))?;
+                if link.is_some()
+                    && let Ok(found) = root.resolve(&path)
+                    && found.metadata.kind == FileKind::Directory
+                {
+                    aliases.insert(path.as_bytes().to_vec(), found.path.as_bytes().to_vec());
+                }
+            }
+        }
+        Ok(Self(aliases))
+    }
+
+    /// The path with a link among its first two components replaced by where it leads.
+    fn canonical<'p>(&self, path: &'p [u8]) -> Cow<'p, [u8]> {
+        let mut path = Cow::Borrowed(path);
+        // A link may lead below another one; three steps are more than two levels can make.
+        for _ in 0..3 {
+            let ends = path.iter().enumerate().skip(1).filter(|(_, byte)| **byte == b'/').map(|(at, _)| at);
+            let ends: Vec<usize> = ends.chain([path.len()]).take(2).collect();
+            let hit = ends.into_iter().find_map(|end| Some((end, self.0.get(path.get(..end)?)?)));
+            let Some((end, target)) = hit else { break };
+            let mut real = if target == b"/" { Vec::new() } else { target.clone() };
+            real.extend_from_slice(path.get(end..).unwrap_or_default());
+            path = Cow::Owned(real);
+        }
+        path
+    }
+}
+
+/// Files that dpkg puts elsewhere than their package says (dpkg-divert(1)).
+#[derive(Default)]
+struct Diversions(BTreeMap<Vec<u8>, Vec<Diverted>>);
+
+struct Diverted {
+    to: Vec<u8>,
+    /// The package whose file stays.
+    except: Option<Vec<u8>>,
+}
+
+impl Diversions {
+    fn read(root: Rootfs<'_>, aliases: &Aliases) -> Result<Self, Unreadable> {
+        let path = ImagePath::new("/var/lib/dpkg/diversions");
+        let content = match root.read(&path) {
+            Ok(content) => content,
+            Err(error) if error.is_absent() => return Ok(Self::default()),
+            Err(error) => return Err(Unreadable::reading(&path, &error)),
+        };
+        let records = lists::parse_diversions(&content);
+        let records = records.map_err(|error| Unreadable::at_line(&path, error.line, error.trouble.to_string()))?;
+        let mut diversions: BTreeMap<Vec<u8>, Vec<Diverted>> = BTreeMap::new();
+        for record in records {
+            let to = aliases.canonical(record.to).into_owned();
+            let from = aliases.canonical(record.from).into_owned();
+            diversions.entry(from).or_default().push(Diverted { to, except: record.except.map(<[u8]>::to_vec) });
+        }
+        Ok(Self(diversions))
+    }
+
+    /// Where the file of this package really lies.
+    fn place<'p>(&'p self, path: &'p [u8], package: &[u8]) -> Cow<'p, [u8]> {
+        let records = self.0.get(path).map(Vec::as_slice).unwrap_or_default();
+        let diverted = records.iter().find(|record| record.except.as_deref() != Some(package));
+        Cow::Borrowed(diverted.map_or(path, |record| &record.to))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::facts::Target;
+    use crate::image::MemoryImage;
+
+    const STATUS: &str = "Package: mount\nStatus: install ok installed\nArchitecture: amd64\nVersion: 1\n
+Package: libc6\nStatus: install ok installed\nArchitecture: amd64\nMulti-Arch: same\nVersion: 1\n
+Package: dash\nStatus: install ok installed\nArchitecture: amd64\nVersion: 1\n
+Package: nolist\nStatus: install ok installed\nArchitecture: amd64\nVersion: 1\n\n";
+
+    fn image() -> MemoryImage {
+        MemoryImage::new()
+            .file("/var/lib/dpkg/status", STATUS)
+            .file("/var/lib/dpkg/info/mount.list", "/.\n/bin\n/bin/mount\n/bin/sh\n")
+            .file("/var/lib/dpkg/info/libc6:amd64.list", "/.\n/lib/ld.so\n/var/run/x\n")
+            .file("/var/lib/dpkg/info/dash.list", "/bin/sh\n")
+            .file("/var/lib/dpkg/diversions", "/usr/bin/sh\n/bin/sh.distrib\ndash\n")
+            .directory("/usr/bin")
+            .directory("/usr/lib")
+            .directory("/run")
+            .link("/bin", "usr/bin")
+            .link("/lib", "usr/lib")
+            .link("/var/run", "../run")
+    }
+
+    fn owners(image: &MemoryImage) -> Fact<Owners> {
+        let target = Target::image(Rootfs::new(image), jiff::civil::date(2026, 1, 1));
+        let facts = Facts::gather(target, |_, needs| needs.fact(crate::facts::FactId::Packages));
+        gather(&facts)
+    }
+
+    fn owner(image: &MemoryImage, path: &str) -> Option<String> {
+        owners(image).unwrap().owner(&ImagePath::new(path)).map(str::to_owned)
+    }
+
+    #[test]
+    fn below_either_name_of_a_merged_directory() {
+        for path in ["/usr/bin/mount", "/bin/mount"] {
+            assert_eq!(owner(&image(), path).as_deref(), Some("mount"));
+        }
+        assert_eq!(owner(&image(), "/usr/lib/ld.so").as_deref(), Some("libc6"));
+        assert_eq!(owner(&image(), "/run/x").as_deref(), Some("libc6"));
+    }
+
+    #[test]
+    fn nobody_owns_what_nobody_lists() {
+        assert_eq!(owner(&image(), "/usr/bin/mount2"), None);
+        assert_eq!(owner(&image(), "/usr/bin/moun"), None);
+    }
+
+    #[test]
+    fn a_diverted_file_lies_where_it_was_diverted_to() {
+        assert_eq!(owner(&image(), "/usr/bin/sh").as_deref(), Some("dash"));
+        assert_eq!(owner(&image(), "/usr/bin/sh.distrib").as_deref(), Some("mount"));
+    }
+
+    #[test]
+    fn a_list_that_was_cut_off_leaves_it_unknown() {
+        let image = image().file("/var/lib/dpkg/info/dash.list", "/bin/sh\n/bin/da");
+        let why = owners(&image).err().unwrap();
+        assert_eq!((why.path.unwrap().to_string(), why.line), ("/var/lib/dpkg/info/dash.list".into(), Some(2)));
+    }
+
+    #[test]
+    fn packages_without_dpkg_list_digests() {
+        let image = MemoryImage::new()
+            .file("/var/lib/dpkg/status.d/base", "Package: base-files\nVersion: 12.4")
+            .file("/var/lib/dpkg/status.d/base.md5sums", "d41d8cd98f00b204e9800998ecf8427e  usr/bin/x\n");
+        assert_eq!(owner(&image, "/usr/bin/x").as_deref(), Some("base-files"));
+    }
+
+    #[test]
+    fn files_of_apk() {
+        let image = MemoryImage::new().file("/lib/apk/db/installed", "P:busybox\nV:1-r0\nF:bin\nR:busybox\nF:\nR:top\n\n");
+        assert_eq!(owner(&image, "/bin/busybox").as_deref(), Some("busybox"));
+        assert_eq!(owner(&image, "/top").as_deref(), Some("busybox"));
+        assert_eq!(owner(&image, "/bin/other"), None);
+    }
+}

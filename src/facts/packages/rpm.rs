@@ -1,0 +1,142 @@
+//! rpm's database, in the place and format that the image's rpm uses.
+
+use super::{Family, Found, Package, Packages, State, Unreadable};
+use crate::image::Rootfs;
+use crate::path::ImagePath;
+use crate::syntax::rpm_header::{Header, HeaderError};
+use crate::syntax::rpmdb::{self, Format};
+
+/// Where distributions keep it; the second is often a link to the first, the third is of images under rpm-ostree.
+const DIRECTORIES: [&str; 3] = ["/usr/lib/sysimage/rpm", "/var/lib/rpm", "/usr/share/rpm"];
+
+/// A trusted key, which rpm stores as if it were a package.
+const KEY: &str = "gpg-pubkey";
+
+/// Reads the database.
+pub(super) fn read(root: Rootfs<'_>) -> Found {
+    match locate(root) {
+        Err(why) => Found::Damaged(why),
+        Ok(Place::Nowhere) => Found::Nothing,
+        Ok(Place::Empty(directory)) => Found::Hollow(Unreadable::at(&directory, "there is no package database in it")),
+        Ok(Place::Database(format, path)) => packages(root, format, &path).map_or_else(Found::Damaged, Found::list),
+    }
+}
+
+enum Place {
+    Nowhere,
+    Empty(ImagePath),
+    Database(Format, ImagePath),
+}
+
+/// Finds the one database. Two different ones in two places leave open which is in use.
+fn locate(root: Rootfs<'_>) -> Result<Place, Unreadable> {
+    let mut place = Place::Nowhere;
+    let mut seen: Vec<(ImagePath, ImagePath)> = Vec::new();
+    for directory in DIRECTORIES.map(ImagePath::new) {
+        let real = match root.resolve(&directory) {
+            Ok(found) => found.path,
+            Err(error) if error.is_absent() => continue,
+            Err(error) => return Err(Unreadable::reading(&directory, &error)),
+        };
+        if matches!(place, Place::Nowhere) {
+            place = Place::Empty(directory.clone());
+        }
+        for format in Format::ALL {
+            let path = directory.join(format.file_name());
+            match root.resolve(&path) {
+                Err(error) if error.is_absent() => continue,
+                Err(error) => return Err(Unreadable::reading(&path, &error)),
+                Ok(_) if seen.iter().any(|(known, _)| *known == real) => {}
+                Ok(_) => {
+                    if let Some((_, other)) = seen.first() {
+                        let reason = format!("there is another database of rpm at {other}, and no telling which one counts");
+                        return Err(Unreadable::at(&path, reason));
+                    }
+                    place = Place::Database(format, path.clone());
+                    seen.push((real.clone(), path));
+                }
+            }
+            // rpm, too, takes the first of the formats that it finds.
+            break;
+        }
+    }
+    Ok(place)
+}
+
+fn packages(root: Rootfs<'_>, format: Format, database: &ImagePath) -> Result<Packages, Unreadable> {
+    let mut packages = Packages::new(Family::Rpm, database.clone());
+    headers(root, format, database, &mut |header| {
+        let package = header.package()?;
+        if package.name != KEY {
+            let epoch = package.epoch.map(|epoch| format!("{epoch}:")).unwrap_or_default();
+            packages.installed.push(Package {
+                name: package.name.to_owned(),
+                version: format!("{epoch}{}-{}", package.version, package.release),
+                architecture: package.arch.unwrap_or_default().to_owned(),
+                state: State::Installed,
+                installed_at: package.install_time.map(i64::from),
+                file: None,
+                line: None,
+            });
+        }
+        Ok(())
+    })?;
+    Ok(packages)
+}
+
+/// Gives every path that a package owns to `visit`, with the package's name. Files that were left out of an installation do not count,
+/// those that a package owns without bringing them do, as for `rpm -qf`.
+pub(super) fn files(root: Rootfs<'_>, visit: &mut dyn FnMut(&str, &[u8])) -> Result<(), Unreadable> {
+    let Place::Database(format, database) = locate(root)? else {
+        return Err(Unreadable::because("there is no database of rpm"));
+    };
+    let mut path = Vec::new();
+    headers(root, format, &database, &mut |header| {
+        let package = header.package()?;
+        header.files(|file| {
+            if file.installed {
+                path.clear();
+                path.extend_from_slice(file.directory);
+                path.extend_from_slice(file.name);
+                visit(package.name, &path);
+            }
+        })
+    })
+}
+
+/// Gives every header of the database to `visit`.
+fn headers(
+    root: Rootfs<'_>,
+    format: Format,
+    database: &ImagePath,
+    visit: &mut dyn FnMut(Header<'_>) -> Result<(), HeaderError>,
+) -> Result<(), Unreadable> {
+    let read =
+        |path: &ImagePath| root.read_database(path).map_err(|error| (error.is_absent(), Unreadable::reading(path, &error)));
+    let beside = |suffix: &str| {
+        let path = ImagePath::new([database.as_bytes(), suffix.as_bytes()].concat());
+        match read(&path) {
+            Ok(content) => Ok(Some(content)),
+            Err((true, _)) => Ok(None),
+            Err((false, why)) => Err(why),
+        }
+    };
+    let file = read(database).map_err(|(_, why)| why)?;
+    let mut log = None;
+    if format == Format::Sqlite {
+        log = beside("-wal")?;
+        if beside("-journal")?.is_some_and(|journal| rpmdb::sqlite::is_hot_journal(&journal)) {
+            let reason =
+                "a transaction was cut short and waits to be rolled back; run rpm once on the instance before taking the image";
+            return Err(Unreadable::at(database, reason));
+        }
+    }
+    let mut flawed = None;
+    let outcome = rpmdb::read(format, &file, log.as_deref(), &mut |number, blob| {
+        if let Err(error) = Header::parse(blob).and_then(&mut *visit) {
+            flawed.get_or_insert(Unreadable::at(database, format!("package {number}: {error}")));
+        }
+    });
+    outcome.map_err(|error| Unreadable::at(database, error.to_string()))?;
+    flawed.map_or(Ok(()), Err)
+}
