@@ -3,3 +3,5 @@
 
 mod architecture;
 mod content;
+mod overlay;
+mod truth;
