@@ -1,2 +1,4 @@
-//! The command line.
-fn main() {}
+//! The program: see [`karat::cli`].
+fn main() -> std::process::ExitCode {
+    karat::cli::main()
+}

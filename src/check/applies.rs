@@ -1,7 +1,7 @@
 //! What a rule is about: selection, never the condition itself.
 
 use schemars::JsonSchema;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use super::Names;
 use crate::facts::{FactId, Facts, Needs, Unreadable};
@@ -9,7 +9,7 @@ use crate::finding::{Outcome, Status};
 use crate::path::ImagePath;
 
 /// Which images a rule is about. Where this does not hold the rule is not applicable; where it cannot be told it is unknown.
-#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Applies {
     /// One of these packages is installed.
@@ -29,7 +29,7 @@ pub enum Applies {
 }
 
 /// An operating system by the words of `os-release(5)`.
-#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct OsSelector {
     /// `ID`, exactly one of these.

@@ -1,0 +1,87 @@
+//! The rules and benchmarks there are: those that come with karat, and those its user brings.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use anyhow::bail;
+
+use super::files::{self, Mistakes};
+use super::terminal::Terminal;
+use crate::benchmark::{Benchmark, read_benchmark, shipped};
+use crate::document::nearest;
+use crate::rule::{self, Rule};
+
+/// Every rule that can be used in one call.
+pub(super) struct Catalogue {
+    /// By id.
+    pub(super) rules: BTreeMap<String, Arc<Rule>>,
+    /// The ids that come from a pack.
+    pub(super) own: BTreeSet<String>,
+}
+
+impl Catalogue {
+    /// The shipped rules and those of packs. With `prose` the shipped ones come with why, fix and examples, which takes longer.
+    pub(super) fn load(packs: &[PathBuf], prose: bool, terminal: &Terminal) -> anyhow::Result<Self> {
+        let rules = if prose { rule::shipped::whole() } else { rule::shipped::rules() };
+        let mut catalogue = Self { rules, own: BTreeSet::new() };
+        if !packs.is_empty() {
+            for (id, (rule, file)) in files::read_rules(&files::pack_files(packs)?)? {
+                if catalogue.rules.insert(id.clone(), rule).is_some() {
+                    terminal.note(format!("'{id}' of {file} replaces the rule of that id that comes with karat"));
+                }
+                catalogue.own.insert(id);
+            }
+        }
+        Ok(catalogue)
+    }
+
+    /// The rule of this id.
+    pub(super) fn rule(&self, id: &str) -> anyhow::Result<&Arc<Rule>> {
+        match self.rules.get(id) {
+            Some(rule) => Ok(rule),
+            None => bail!(no_such("rule", id, self.rules.keys().map(String::as_str), "karat rules list")),
+        }
+    }
+
+    /// A benchmark by its id, or from a file.
+    pub(super) fn benchmark(&self, name: &str) -> anyhow::Result<Benchmark> {
+        if is_file_name(name) {
+            let text = files::read(Path::new(name))?;
+            return read_benchmark(name, &text, &self.rules).map_err(|mistakes| Mistakes(mistakes).into());
+        }
+        if let Some(benchmark) = shipped::benchmark(name) {
+            return Ok(benchmark);
+        }
+        let index = shipped::index();
+        bail!(no_such("benchmark", name, index.iter().map(|entry| entry.id.as_str()), "karat benchmarks list"))
+    }
+}
+
+/// Whether a benchmark is named by a file. An id has neither a slash nor this ending.
+fn is_file_name(name: &str) -> bool {
+    name.contains('/') || Path::new(name).extension().is_some_and(|ending| ending.eq_ignore_ascii_case("toml"))
+}
+
+/// "no benchmark is called 'x'", with what may have been meant and where to look.
+pub(super) fn no_such<'k>(what: &str, name: &str, known: impl Iterator<Item = &'k str> + Clone, listing: &str) -> String {
+    let count = known.clone().count();
+    let meant = nearest(name, known).map(|near| format!("did you mean '{near}'?   ")).unwrap_or_default();
+    format!("no {what} is called '{name}'\n  {meant}`{listing}` shows all {count}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_looks_like_a_file_is_one() {
+        assert!(is_file_name("ours.toml") && is_file_name("./ours") && !is_file_name("cis-debian-12"));
+    }
+
+    #[test]
+    fn a_wrong_name_gets_the_nearest_and_where_to_look() {
+        let text = no_such("benchmark", "cis-debian", ["cis-debian-12", "golden-baseline"].into_iter(), "karat benchmarks list");
+        assert!(text.contains("did you mean 'cis-debian-12'?   `karat benchmarks list` shows all 2"), "{text}");
+    }
+}

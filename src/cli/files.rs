@@ -1,0 +1,138 @@
+//! The files people wrote: read with an error that names them, mistakes shown all at once.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use anyhow::{Context, bail};
+
+use crate::document::{Document, Mistake};
+use crate::rule::{Rule, read_pack};
+
+/// Every mistake of the files of one call.
+#[derive(Debug)]
+pub(super) struct Mistakes(pub(super) Vec<Mistake>);
+
+impl fmt::Display for Mistakes {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (number, mistake) in self.0.iter().enumerate() {
+            let separator = if number == 0 { "" } else { "\nerror: " };
+            write!(out, "{separator}{mistake}")?;
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for Mistakes {}
+
+/// The text of a file.
+pub(super) fn read(path: &Path) -> anyhow::Result<String> {
+    let bytes = std::fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
+    match String::from_utf8(bytes) {
+        Ok(text) => Ok(text),
+        Err(error) => {
+            let before = error.as_bytes().iter().take(error.utf8_error().valid_up_to());
+            let line = before.filter(|&&byte| byte == b'\n').count() + 1;
+            bail!("{}:{line}: this line is not UTF-8, so the file is not TOML", path.display())
+        }
+    }
+}
+
+/// What a TOML file is by its tables.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// `[[rule]]`, or nothing that is known: the errors of a rule pack then say what is.
+    Rules,
+    /// `[[control]]`.
+    Benchmark,
+    /// A policy or waivers, which stand beside rules and are not the business of a pack.
+    Other,
+}
+
+/// One TOML file of a pack.
+pub(super) struct PackFile {
+    pub(super) path: PathBuf,
+    pub(super) text: String,
+    pub(super) kind: Kind,
+}
+
+impl PackFile {
+    /// The path as its user would type it.
+    pub(super) fn name(&self) -> String {
+        self.path.display().to_string()
+    }
+}
+
+/// Every `*.toml` file at or below these paths, sorted. A file that is named itself is taken whatever its name.
+pub(super) fn pack_files(paths: &[PathBuf]) -> anyhow::Result<Vec<PackFile>> {
+    let mut found = Vec::new();
+    for path in paths {
+        let before = found.len();
+        for entry in walkdir::WalkDir::new(path).follow_links(true).sort_by_file_name() {
+            let entry = entry.map_err(|error| no_loop(path, &error))?;
+            let toml = entry.path().extension().is_some_and(|ending| ending == "toml");
+            if entry.file_type().is_file() && (toml || entry.depth() == 0) {
+                let (path, text) = (entry.path().to_owned(), read(entry.path())?);
+                let kind = if entry.depth() == 0 { Kind::Rules } else { Kind::Other };
+                found.push(PackFile { kind: kind_of(&text, kind), path, text });
+            }
+        }
+        if found.len() == before {
+            bail!("there is no *.toml file in {}", path.display());
+        }
+    }
+    Ok(found)
+}
+
+fn no_loop(path: &Path, error: &walkdir::Error) -> anyhow::Error {
+    let place = error.path().unwrap_or(path).display();
+    match error.io_error() {
+        Some(io) => anyhow::anyhow!("cannot read {place}: {io}"),
+        None => anyhow::anyhow!("cannot read {place}: its links go in a circle"),
+    }
+}
+
+/// By its tables; `otherwise` if it has none that are known. A file that is no TOML is taken for rules, so that its mistake is told.
+fn kind_of(text: &str, otherwise: Kind) -> Kind {
+    let Ok(document) = Document::parse("", text) else { return Kind::Rules };
+    let tables = document.table(&[]);
+    if tables.contains_key("rule") {
+        Kind::Rules
+    } else if tables.contains_key("control") {
+        Kind::Benchmark
+    } else if tables.is_empty() || tables.contains_key("policy") || tables.contains_key("waiver") {
+        otherwise
+    } else {
+        Kind::Rules
+    }
+}
+
+/// The rules of a pack, by id, each with the file it is from.
+pub(super) fn read_rules(files: &[PackFile]) -> Result<BTreeMap<String, (Arc<Rule>, String)>, Mistakes> {
+    let mut rules: BTreeMap<String, (Arc<Rule>, String)> = BTreeMap::new();
+    let mut mistakes = Vec::new();
+    for file in files.iter().filter(|file| file.kind == Kind::Rules) {
+        match read_pack(&file.name(), &file.text) {
+            Err(found) => mistakes.extend(found),
+            Ok(pack) => {
+                for (index, rule) in pack.into_iter().enumerate() {
+                    if let Some((_, other)) = rules.get(&rule.id) {
+                        mistakes.push(taken(file, index, &rule.id, other));
+                        continue;
+                    }
+                    rules.insert(rule.id.clone(), (rule, file.name()));
+                }
+            }
+        }
+    }
+    if mistakes.is_empty() { Ok(rules) } else { Err(Mistakes(mistakes)) }
+}
+
+fn taken(file: &PackFile, index: usize, id: &str, other: &str) -> Mistake {
+    let message = format!("the id '{id}' is taken already, in {other}");
+    match Document::parse(&file.name(), &file.text) {
+        Ok(document) => document.mistake(&["rule".into(), index.into(), "id".into()], message, None),
+        Err(mistake) => mistake,
+    }
+}

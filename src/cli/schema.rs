@@ -1,0 +1,34 @@
+//! `karat schema`: the JSON Schemas of the files people write, for editors and programs.
+
+use clap::ValueEnum;
+
+use super::exit::Exit;
+use super::terminal::Terminal;
+
+/// Print the JSON Schema of a kind of file
+#[derive(Debug, clap::Args)]
+#[command(after_long_help = "Examples:
+  karat schema rules > rules.schema.json     # then, first line of a pack: #:schema ./rules.schema.json
+  karat schema scan                          # what `karat scan --format json` writes")]
+pub(super) struct Args {
+    /// The kind of file
+    kind: Kind,
+}
+
+/// The kinds of files that have a schema.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Kind {
+    /// A rule pack.
+    Rules,
+    /// A benchmark.
+    Benchmark,
+}
+
+pub(super) fn run(arguments: &Args, terminal: &Terminal) -> anyhow::Result<Exit> {
+    let schema = match arguments.kind {
+        Kind::Rules => crate::rule::rules_schema(),
+        Kind::Benchmark => schemars::schema_for!(crate::benchmark::Benchmark),
+    };
+    terminal.print(format_args!("{}\n", serde_json::to_string_pretty(&schema)?))?;
+    Ok(Exit::Open)
+}
