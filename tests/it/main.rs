@@ -4,4 +4,5 @@
 mod architecture;
 mod content;
 mod overlay;
+mod packages;
 mod truth;

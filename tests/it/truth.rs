@@ -33,7 +33,7 @@ struct Case {
 /// Cases whose label is wrong, each with the source that settles it: see docs/truth.md.
 const WRONG_LABELS: &[&str] = &[];
 
-fn folder() -> Option<PathBuf> {
+pub(crate) fn folder() -> Option<PathBuf> {
     let shared = std::env::var_os("KARAT_SHARED")
         .map_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../shared"), PathBuf::from);
     let folder = shared.join("truth");
