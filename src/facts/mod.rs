@@ -5,7 +5,9 @@
 //!
 //! To add a fact: one file with its type and `pub fn gather(facts: &Facts<'_>) -> Fact<T>`, and one line in the list below.
 
+pub mod accounts;
 mod files;
+pub mod login_defs;
 mod os;
 pub mod packages;
 mod tree;
@@ -15,7 +17,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::civil::Date;
 use rayon::prelude::*;
 
+pub use accounts::{Accounts, Shadow};
 pub use files::{FileFact, FileState};
+pub use login_defs::{LoginDefs, UseraddDefaults};
 pub use os::Os;
 pub use packages::{Owners, Packages};
 pub use tree::{Selector, TreeFact, TreeMatches};
@@ -187,6 +191,14 @@ facts! {
     packages: Packages = packages::gather as Packages after Os;
     /// Which package owns which path.
     owners: Owners = packages::gather_owners as Owners after Packages;
+    /// What `login.defs` gives to new accounts.
+    login_defs: LoginDefs = login_defs::gather as LoginDefs;
+    /// The defaults of `useradd`.
+    useradd_defaults: UseraddDefaults = login_defs::gather_useradd as UseraddDefaults;
+    /// The accounts and groups.
+    accounts: Accounts = accounts::gather as Accounts after LoginDefs;
+    /// Passwords and their ageing.
+    shadow: Shadow = accounts::gather_shadow as Shadow;
 }
 
 /// Everything the chosen checks asked for.

@@ -5,7 +5,12 @@
 
 pub mod apk;
 pub mod dpkg;
+pub mod group;
+pub mod login_defs;
+pub mod nsswitch;
 pub mod os_release;
+pub mod passwd;
 pub mod rpm_header;
 pub mod rpmdb;
+pub mod shadow;
 pub mod version;

@@ -1,0 +1,123 @@
+//! One account, one group.
+
+use super::Password;
+use crate::path::{ImagePath, printable};
+use crate::syntax::{group, passwd};
+
+/// An account.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Account {
+    /// The login name, made safe to show.
+    pub name: String,
+    /// The user id.
+    pub uid: u32,
+    /// The id of its primary group.
+    pub gid: u32,
+    /// The home directory, as it is written.
+    pub home: Vec<u8>,
+    /// The login program, as it is written; empty stands for `/bin/sh`.
+    pub shell: Vec<u8>,
+    /// What the password field of `passwd` holds.
+    pub field: Field,
+    /// Where it was found.
+    pub path: ImagePath,
+    /// Its line there, from 1.
+    pub line: Option<u32>,
+}
+
+/// What the password field of `passwd` holds; never the value itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Field {
+    /// `x` (or `##name`): the password is in `shadow`.
+    Shadowed,
+    /// A password in the file that everybody may read; what `shadow` says is then not looked at (`pam_unix(8)`).
+    Own(Password),
+}
+
+impl Account {
+    pub(super) fn of(account: &passwd::Account<'_>, path: &ImagePath, line: u32) -> Self {
+        let field = match account.password {
+            b"x" => Field::Shadowed,
+            other if other.starts_with(b"##") => Field::Shadowed,
+            own => Field::Own(Password::of(own)),
+        };
+        Self {
+            name: printable(account.name),
+            uid: account.uid,
+            gid: account.gid,
+            home: account.home.to_vec(),
+            shell: account.shell.to_vec(),
+            field,
+            path: path.clone(),
+            line: Some(line),
+        }
+    }
+
+    /// Whether its login program is more than a refusal: anything but `nologin` and `false`. A program that `/etc/shells` does not
+    /// list still lets somebody in over ssh.
+    #[must_use]
+    pub fn has_login_shell(&self) -> bool {
+        let name = self.shell.rsplit(|&byte| byte == b'/').next().unwrap_or_default();
+        !matches!(name, b"nologin" | b"false")
+    }
+
+    /// The home directory as a path; nothing where none is set or it is relative.
+    #[must_use]
+    pub fn home_path(&self) -> Option<ImagePath> {
+        self.home.starts_with(b"/").then(|| ImagePath::new(&self.home))
+    }
+}
+
+/// A group.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Group {
+    /// The name, made safe to show.
+    pub name: String,
+    /// The group id.
+    pub gid: u32,
+    /// The members named in it, made safe to show.
+    pub members: Vec<String>,
+    /// Where it was found.
+    pub path: ImagePath,
+    /// Its line there, from 1.
+    pub line: Option<u32>,
+}
+
+impl Group {
+    pub(super) fn of(group: &group::Group<'_>, path: &ImagePath, line: u32) -> Self {
+        Self {
+            name: printable(group.name),
+            gid: group.gid,
+            members: group.members.iter().map(|member| printable(member)).collect(),
+            path: path.clone(),
+            line: Some(line),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn account(line: &str) -> Account {
+        match &passwd::parse(line.as_bytes())[0].entry {
+            passwd::Entry::Account(account) => Account::of(account, &ImagePath::new("/etc/passwd"), 1),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn no_shell_is_the_standard_shell() {
+        assert!(account("a:x:1:1::/:").has_login_shell());
+        assert!(!account("a:x:1:1::/:/usr/sbin/nologin").has_login_shell());
+        assert!(!account("a:x:1:1::/:/bin/false").has_login_shell());
+        assert!(account("a:x:1:1::/:/bin/falsehood").has_login_shell());
+    }
+
+    #[test]
+    fn a_password_in_passwd_itself_is_told_from_a_shadowed_one() {
+        assert_eq!(account("a:x:1:1::/:").field, Field::Shadowed);
+        assert_eq!(account("a::1:1::/:").field, Field::Own(Password::Empty));
+        assert_eq!(account("a:*:1:1::/:").field, Field::Own(Password::None));
+    }
+}
