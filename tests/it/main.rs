@@ -3,6 +3,9 @@
 
 mod architecture;
 mod content;
+mod gate;
 mod overlay;
 mod packages;
+mod reports;
+mod sample;
 mod truth;

@@ -1,0 +1,45 @@
+//! Reports: one file a format, all of the same scan and decision.
+
+pub mod json;
+
+use std::io::{self, Write};
+
+use crate::finding::Scan;
+use crate::gate::Decision;
+
+/// Writes a scan in one format. The scan has gone through [`gate::apply`](crate::gate::apply).
+pub trait Report {
+    /// Writes the whole report.
+    ///
+    /// # Errors
+    /// Only those of the writer.
+    fn write(&self, scan: &Scan, decision: &Decision, out: &mut dyn Write) -> io::Result<()>;
+}
+
+/// The formats there are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Format {
+    /// The whole scan with its decision; can be read back.
+    Json,
+}
+
+impl Format {
+    /// All, in the order they are listed.
+    pub const ALL: [Self; 1] = [Self::Json];
+
+    /// The name it is chosen by.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Json => "json",
+        }
+    }
+
+    /// What writes it.
+    #[must_use]
+    pub fn report(self) -> Box<dyn Report> {
+        match self {
+            Self::Json => Box::new(json::Json),
+        }
+    }
+}

@@ -1,0 +1,73 @@
+//! Scans made by hand through every format.
+
+use jiff::civil::Date;
+use karat::finding::Scan;
+use karat::gate::{Decision, Policy, apply, decide, read_waivers};
+use karat::report::{Format, json};
+
+use crate::sample;
+
+/// A scan that went through the gate, with one waiver.
+pub(crate) fn gated(scan: &Scan) -> (Scan, Decision) {
+    let waivers =
+        "[[waiver]]\ncontrol = '4.1.1'\nreason = 'the old appliance needs it'\nowner = 'platform@'\nexpires = 2026-12-31\n";
+    let waivers = read_waivers("waivers.toml", waivers).unwrap();
+    let decision = decide(&Policy::default(), &waivers, None, scan, Date::constant(2026, 11, 24));
+    (apply(scan, &decision), decision)
+}
+
+pub(crate) fn written(format: Format, scan: &Scan) -> String {
+    let (scan, decision) = gated(scan);
+    let mut out = Vec::new();
+    format.report().write(&scan, &decision, &mut out).unwrap();
+    String::from_utf8(out).unwrap()
+}
+
+#[test]
+fn the_same_scan_gives_the_same_bytes() {
+    for format in Format::ALL {
+        assert_eq!(written(format, &sample::whole()), written(format, &sample::whole()), "{}", format.name());
+    }
+}
+
+#[test]
+fn no_format_lets_an_attacker_steer_a_terminal() {
+    for format in Format::ALL {
+        let text = written(format, &sample::hostile());
+        let steers = |character: char| (character.is_control() && character != '\n') || character == '\u{202e}';
+        assert!(!text.contains(steers), "{}: {text:?}", format.name());
+        assert!(text.contains("/srv/a"), "{} does not show where", format.name());
+    }
+}
+
+#[test]
+fn json_is_read_back_as_it_was() {
+    for scan in [sample::whole(), sample::hostile(), sample::scan(Vec::new())] {
+        let (scan, decision) = gated(&scan);
+        let mut out = Vec::new();
+        Format::Json.report().write(&scan, &decision, &mut out).unwrap();
+        let (read, decided) = json::read(std::str::from_utf8(&out).unwrap()).unwrap();
+        assert_eq!((read, decided), (scan, Some(decision)));
+    }
+}
+
+#[test]
+fn json_has_what_others_rely_on() {
+    let value: serde_json::Value = serde_json::from_str(&written(Format::Json, &sample::whole())).unwrap();
+    for place in ["/image/os", "/benchmark/id", "/summary/score", "/decision/verdict", "/decision/reasons/0"] {
+        assert!(value.pointer(place).is_some_and(|value| !value.is_null()), "{place}");
+    }
+    let finding = value.pointer("/findings/3").unwrap();
+    for key in ["control", "title", "level", "severity", "status", "reason", "waiver", "rules"] {
+        assert!(finding.get(key).is_some(), "{key}");
+    }
+    let evidence = finding.pointer("/rules/0/evidence/0").unwrap();
+    for key in ["path", "line", "column", "found", "expected"] {
+        assert!(evidence.get(key).is_some_and(|value| !value.is_null()), "{key}");
+    }
+    let statuses: Vec<&str> =
+        value["findings"].as_array().unwrap().iter().map(|finding| finding["status"].as_str().unwrap()).collect();
+    assert_eq!(statuses, ["pass", "not_applicable", "fail", "fail", "unknown", "fail", "manual"]);
+    assert_eq!(value.pointer("/decision/verdict").unwrap(), "shut");
+    assert_eq!(value.pointer("/findings/2/waiver").unwrap(), "waivers.toml:1");
+}
