@@ -3,6 +3,8 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::hash::{BuildHasher, RandomState};
+use std::sync::atomic::Ordering::Relaxed;
+use std::sync::atomic::{AtomicU64, AtomicUsize};
 
 use rayon::prelude::*;
 
@@ -10,7 +12,7 @@ use super::{Family, Package, Packages, Unreadable, apk, dpkg, rpm};
 use crate::facts::{Fact, Facts};
 use crate::image::{FileKind, Rootfs};
 use crate::path::ImagePath;
-use crate::syntax::dpkg::files as lists;
+use crate::syntax::dpkg::{DpkgError, files as lists};
 
 /// Which package owns which path.
 ///
@@ -48,6 +50,9 @@ impl Owners {
     }
 }
 
+/// Most paths that are kept: the main part of Debian, every package installed, has about seven million.
+const MAX_PATHS: usize = 10_000_000;
+
 /// Reads the lists of files of all packages.
 pub(in crate::facts) fn gather(facts: &Facts<'_>) -> Fact<Owners> {
     let packages = facts.packages()?;
@@ -56,35 +61,72 @@ pub(in crate::facts) fn gather(facts: &Facts<'_>) -> Fact<Owners> {
     let aliases = Aliases::read(root)?;
     let mut names: Vec<String> = packages.installed.iter().map(|package| package.name.clone()).collect();
     names.dedup();
-    let number = |name: &str| names.binary_search_by(|known| known.as_str().cmp(name)).ok().and_then(|at| u32::try_from(at).ok());
+    let number = |name: &str| {
+        let found = names.binary_search_by(|known| known.as_str().cmp(name)).ok();
+        found.and_then(|at| u32::try_from(at).ok()).unwrap_or(u32::MAX)
+    };
     let mut paths = match packages.family {
         Family::Dpkg => {
             let diversions = Diversions::read(root, &aliases)?;
+            let budget = Budget::new(root);
             let each = |package: &Package| {
-                let index = number(&package.name).unwrap_or(u32::MAX);
-                let mut own = Vec::new();
-                dpkg_files(root, package, &mut |path| {
+                let (mut own, index) = (Vec::new(), number(&package.name));
+                dpkg_files(root, package, &budget, &mut |path| {
                     let path = aliases.canonical(path);
                     let path = diversions.place(&path, package.name.as_bytes());
                     own.push((key.hash_one(&*path), index));
                 })?;
+                budget.spend_paths(own.len())?;
                 Ok(own)
             };
-            let all: Result<Vec<Vec<(u64, u32)>>, Unreadable> = packages.installed.par_iter().map(each).collect();
-            all?.concat()
+            // The first trouble in the order of the packages, whichever thread met one first.
+            let all: Vec<Fact<Vec<(u64, u32)>>> = packages.installed.par_iter().map(each).collect();
+            all.into_iter().collect::<Fact<Vec<_>>>()?.concat()
         }
         Family::Rpm | Family::Apk => {
             let mut paths = Vec::new();
-            let mut visit = |name: &str, path: &[u8]| {
-                paths.push((key.hash_one(&*aliases.canonical(path)), number(name).unwrap_or(u32::MAX)));
-            };
-            other_files(facts, packages, &mut visit)?;
+            other_files(facts, packages, &mut |name, path| {
+                // One beyond the limit is enough to tell.
+                if paths.len() <= MAX_PATHS {
+                    paths.push((key.hash_one(&*aliases.canonical(path)), number(name)));
+                }
+            })?;
+            Budget::new(root).spend_paths(paths.len())?;
             paths
         }
     };
     paths.par_sort_unstable();
     paths.dedup_by_key(|&mut (hash, _)| hash);
     Ok(Owners { key, paths, names, aliases })
+}
+
+/// What all lists together may amount to.
+struct Budget {
+    bytes: u64,
+    spent_bytes: AtomicU64,
+    spent_paths: AtomicUsize,
+}
+
+impl Budget {
+    fn new(root: Rootfs<'_>) -> Self {
+        Self { bytes: root.limits().database, spent_bytes: AtomicU64::new(0), spent_paths: AtomicUsize::new(0) }
+    }
+
+    fn spend_bytes(&self, bytes: usize) -> Result<(), Unreadable> {
+        let before = self.spent_bytes.fetch_add(bytes as u64, Relaxed);
+        let over = before.saturating_add(bytes as u64) > self.bytes;
+        if over {
+            Err(Unreadable::because(format!("the lists of files are larger than the limit of {} bytes", self.bytes)))
+        } else {
+            Ok(())
+        }
+    }
+
+    fn spend_paths(&self, paths: usize) -> Result<(), Unreadable> {
+        let before = self.spent_paths.fetch_add(paths, Relaxed);
+        let over = before.saturating_add(paths) > MAX_PATHS;
+        if over { Err(Unreadable::because(format!("packages own more than the limit of {MAX_PATHS} paths"))) } else { Ok(()) }
+    }
 }
 
 fn other_files(facts: &Facts<'_>, packages: &Packages, visit: &mut dyn FnMut(&str, &[u8])) -> Result<(), Unreadable> {
@@ -98,21 +140,22 @@ fn other_files(facts: &Facts<'_>, packages: &Packages, visit: &mut dyn FnMut(&st
 
 /// The files of one package: `info/NAME.list`, or `status.d/NAME.md5sums` beside a package of `status.d`. dpkg takes a package without
 /// a list for one without files (with a warning), and so nothing is owned that nobody lists.
-fn dpkg_files(root: Rootfs<'_>, package: &Package, visit: &mut dyn FnMut(&[u8])) -> Result<(), Unreadable> {
-    let read = |path: &ImagePath| root.read(path).map_err(|error| Unreadable::reading(path, &error));
-    let broken = |path: &ImagePath, error: &crate::syntax::dpkg::DpkgError| {
-        Unreadable::at_line(path, error.line, error.trouble.to_string())
+fn dpkg_files(root: Rootfs<'_>, package: &Package, budget: &Budget, visit: &mut dyn FnMut(&[u8])) -> Result<(), Unreadable> {
+    let read = |path: &ImagePath| {
+        let content = root.read(path).map_err(|error| Unreadable::reading(path, &error))?;
+        budget.spend_bytes(content.len())?;
+        Ok::<_, Unreadable>(content)
     };
-    if let Some((path, _)) = dpkg::list_of(root, package) {
+    let broken = |path: &ImagePath, error: &DpkgError| Unreadable::at_line(path, error.line, error.trouble.to_string());
+    if let Some((path, _)) = dpkg::list_of(root, package)? {
         return lists::parse_list(&read(&path)?, visit).map_err(|error| broken(&path, &error));
     }
     let Some(file) = &package.file else { return Ok(()) };
     let sums = ImagePath::new([file.as_bytes(), b".md5sums"].concat());
-    match root.exists(&sums) {
-        Ok(false) => Ok(()),
-        _ => lists::parse_md5sums(&read(&sums)?, |path| visit(ImagePath::new(path).as_bytes()))
-            .map_err(|error| broken(&sums, &error)),
+    if root.exists(&sums) == Ok(false) {
+        return Ok(());
     }
+    lists::parse_md5sums(&read(&sums)?, |path| visit(ImagePath::new(path).as_bytes())).map_err(|error| broken(&sums, &error))
 }
 
 /// Links to directories right below `/`, `/usr` and `/var`. Packages list their files below either name: `/bin/mount` of a package made
@@ -200,7 +243,7 @@ impl Diversions {
 mod tests {
     use super::*;
     use crate::facts::Target;
-    use crate::image::MemoryImage;
+    use crate::image::{Entry, MemoryImage};
 
     const STATUS: &str = "Package: mount\nStatus: install ok installed\nArchitecture: amd64\nVersion: 1\n
 Package: libc6\nStatus: install ok installed\nArchitecture: amd64\nMulti-Arch: same\nVersion: 1\n
@@ -258,6 +301,15 @@ Package: nolist\nStatus: install ok installed\nArchitecture: amd64\nVersion: 1\n
         let image = image().file("/var/lib/dpkg/info/dash.list", "/bin/sh\n/bin/da");
         let why = owners(&image).err().unwrap();
         assert_eq!((why.path.unwrap().to_string(), why.line), ("/var/lib/dpkg/info/dash.list".into(), Some(2)));
+    }
+
+    #[test]
+    fn a_list_that_may_not_be_read_leaves_it_unknown() {
+        let mut list = Entry::new(FileKind::File, "/bin/sh\n");
+        list.unreadable = true;
+        assert!(owners(&image().with("/var/lib/dpkg/info/dash.list", list)).is_err());
+        let looping = image().link("/var/lib/dpkg/info/nolist.list", "nolist.list");
+        assert!(owners(&looping).is_err());
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use super::{Family, Found, Package, Packages, State, Unreadable};
 use crate::image::Rootfs;
 use crate::path::ImagePath;
-use crate::syntax::rpm_header::{Header, HeaderError};
+use crate::syntax::rpm_header::{File, Header};
 use crate::syntax::rpmdb::{self, Format};
 
 /// Where distributions keep it; the second is often a link to the first, the third is of images under rpm-ostree.
@@ -11,6 +11,9 @@ const DIRECTORIES: [&str; 3] = ["/usr/lib/sysimage/rpm", "/var/lib/rpm", "/usr/s
 
 /// A trusted key, which rpm stores as if it were a package.
 const KEY: &str = "gpg-pubkey";
+
+/// Most packages one database may hold: more than any distribution offers.
+const MAX_PACKAGES: usize = 250_000;
 
 /// Reads the database.
 pub(super) fn read(root: Rootfs<'_>) -> Found {
@@ -66,7 +69,10 @@ fn locate(root: Rootfs<'_>) -> Result<Place, Unreadable> {
 fn packages(root: Rootfs<'_>, format: Format, database: &ImagePath) -> Result<Packages, Unreadable> {
     let mut packages = Packages::new(Family::Rpm, database.clone());
     headers(root, format, database, &mut |header| {
-        let package = header.package()?;
+        let package = header.package().map_err(|error| error.to_string())?;
+        if packages.installed.len() == MAX_PACKAGES {
+            return Err(format!("it is beyond the limit of {MAX_PACKAGES} packages"));
+        }
         if package.name != KEY {
             let epoch = package.epoch.map(|epoch| format!("{epoch}:")).unwrap_or_default();
             packages.installed.push(Package {
@@ -92,15 +98,16 @@ pub(super) fn files(root: Rootfs<'_>, visit: &mut dyn FnMut(&str, &[u8])) -> Res
     };
     let mut path = Vec::new();
     headers(root, format, &database, &mut |header| {
-        let package = header.package()?;
-        header.files(|file| {
+        let package = header.package().map_err(|error| error.to_string())?;
+        let each = |file: File<'_>| {
             if file.installed {
                 path.clear();
                 path.extend_from_slice(file.directory);
                 path.extend_from_slice(file.name);
                 visit(package.name, &path);
             }
-        })
+        };
+        header.files(each).map_err(|error| error.to_string())
     })
 }
 
@@ -109,7 +116,7 @@ fn headers(
     root: Rootfs<'_>,
     format: Format,
     database: &ImagePath,
-    visit: &mut dyn FnMut(Header<'_>) -> Result<(), HeaderError>,
+    visit: &mut dyn FnMut(Header<'_>) -> Result<(), String>,
 ) -> Result<(), Unreadable> {
     let read =
         |path: &ImagePath| root.read_database(path).map_err(|error| (error.is_absent(), Unreadable::reading(path, &error)));
@@ -133,8 +140,11 @@ fn headers(
     }
     let mut flawed = None;
     let outcome = rpmdb::read(format, &file, log.as_deref(), &mut |number, blob| {
-        if let Err(error) = Header::parse(blob).and_then(&mut *visit) {
-            flawed.get_or_insert(Unreadable::at(database, format!("package {number}: {error}")));
+        // After the first flaw the rest is only read to the end, not kept.
+        if flawed.is_none()
+            && let Err(error) = Header::parse(blob).map_err(|error| error.to_string()).and_then(&mut *visit)
+        {
+            flawed = Some(Unreadable::at(database, format!("package {number}: {error}")));
         }
     });
     outcome.map_err(|error| Unreadable::at(database, error.to_string()))?;
