@@ -7,9 +7,9 @@ use serde_json::{Value, json};
 
 use super::ListFormat;
 use super::catalogue::Catalogue;
-use super::exit::Exit;
 use super::terminal::{BOLD, DIM, Terminal};
 use crate::benchmark::{Benchmark, Control, Level, shipped};
+use crate::gate::Exit;
 use crate::path::printable;
 
 /// List benchmarks, or show the controls of one

@@ -2,8 +2,8 @@
 
 use clap_complete::Shell;
 
-use super::exit::Exit;
 use super::terminal::{Terminal, written};
+use crate::gate::Exit;
 
 /// Print the completions for a shell
 #[derive(Debug, clap::Args)]

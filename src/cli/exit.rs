@@ -2,25 +2,9 @@
 
 use std::io::Write;
 use std::panic::{AssertUnwindSafe, catch_unwind, set_hook};
-use std::process::ExitCode;
 use std::sync::Mutex;
 
-/// What the exit code says.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Exit {
-    /// The image may ship; or a command that is no scan did what it was asked.
-    Open = 0,
-    /// The gate is shut; or an example of a rule fails.
-    Shut = 1,
-    /// No verdict: the command is wrong, or the image cannot be judged.
-    NoVerdict = 2,
-}
-
-impl From<Exit> for ExitCode {
-    fn from(exit: Exit) -> Self {
-        Self::from(exit as u8)
-    }
-}
+use crate::gate::Exit;
 
 /// Where the last panic was: the hook knows it, the unwinding does not carry it.
 static PANICKED_AT: Mutex<Option<String>> = Mutex::new(None);

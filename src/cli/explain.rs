@@ -11,11 +11,11 @@ use serde_json::{Value, json};
 use super::ListFormat;
 use super::as_toml;
 use super::catalogue::{Catalogue, no_such};
-use super::exit::Exit;
 use super::rules::uses;
 use super::terminal::{BOLD, CYAN, DIM, GREEN, RED, Terminal, YELLOW};
 use crate::benchmark::{Benchmark, Control, shipped};
 use crate::finding::Status;
+use crate::gate::Exit;
 use crate::path::printable;
 use crate::rule::{Example, FileSpec, Rule, Verdict};
 

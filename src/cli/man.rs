@@ -3,8 +3,8 @@
 use anyhow::{Context, bail};
 
 use super::catalogue::no_such;
-use super::exit::Exit;
 use super::terminal::{Terminal, written};
+use crate::gate::Exit;
 
 /// Print a manual page
 #[derive(Debug, clap::Args)]

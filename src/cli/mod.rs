@@ -21,8 +21,8 @@ use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser, Subcommand, ValueEnum};
 
-use self::exit::Exit;
 use self::terminal::{ColorWhen, Terminal};
+use crate::gate::Exit;
 
 /// Judges machine images against CIS benchmarks and your own baselines.
 #[derive(Debug, Parser)]
@@ -78,7 +78,7 @@ enum ListFormat {
 /// Runs the command that the arguments of the process name.
 #[must_use]
 pub fn main() -> ExitCode {
-    exit::guarded(|| run(std::env::args_os().collect())).into()
+    ExitCode::from(exit::guarded(|| run(std::env::args_os().collect())).code())
 }
 
 fn run(arguments: Vec<OsString>) -> Exit {

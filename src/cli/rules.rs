@@ -9,10 +9,10 @@ use serde_json::{Value, json};
 
 use super::ListFormat;
 use super::catalogue::Catalogue;
-use super::exit::Exit;
 use super::files::{self, Kind, Mistakes};
 use super::terminal::{BOLD, DIM, GREEN, RED, Terminal};
 use crate::benchmark::{read_benchmark, shipped};
+use crate::gate::Exit;
 use crate::path::printable;
 use crate::rule::{self, Rule};
 

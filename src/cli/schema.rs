@@ -2,8 +2,8 @@
 
 use clap::ValueEnum;
 
-use super::exit::Exit;
 use super::terminal::Terminal;
+use crate::gate::Exit;
 
 /// Print the JSON Schema of a kind of file
 #[derive(Debug, clap::Args)]
@@ -22,11 +22,17 @@ enum Kind {
     Rules,
     /// A benchmark.
     Benchmark,
+    /// Waivers.
+    Waivers,
+    /// A saved scan: what `karat scan --format json` writes.
+    Scan,
 }
 
 pub(super) fn run(arguments: &Args, terminal: &Terminal) -> anyhow::Result<Exit> {
     let schema = match arguments.kind {
         Kind::Rules => crate::rule::rules_schema(),
+        Kind::Waivers => crate::gate::waivers_schema(),
+        Kind::Scan => crate::report::json::scan_schema(),
         Kind::Benchmark => schemars::schema_for!(crate::benchmark::Benchmark),
     };
     terminal.print(format_args!("{}\n", serde_json::to_string_pretty(&schema)?))?;
