@@ -6,7 +6,6 @@ use crate::finding::{Evidence, Outcome};
 /// Declares a check over a setting: the struct's own fields, and every matcher as a field of the same table.
 ///
 /// Serde's `flatten` would do this too, but it loses unknown keys and the place of a mistake.
-#[allow(unused_macros)]
 macro_rules! matched {
     ($(#[$meta:meta])* pub struct $name:ident { $($(#[$field_meta:meta])* pub $field:ident: $type:ty,)* }) => {
         $(#[$meta])*
@@ -59,7 +58,6 @@ macro_rules! matched {
         }
     };
 }
-#[allow(unused_imports)]
 pub(super) use matched;
 
 /// The matchers of one check; all that are given have to hold. What each asks is said at the fields that [`matched!`] adds.

@@ -15,6 +15,7 @@ mod file;
 mod line;
 mod matcher;
 mod package;
+mod pam;
 mod tree;
 mod value;
 
@@ -87,6 +88,10 @@ checks! {
     Line: line::Line,
     /// Packages: there or not, and how new.
     Package: package::Package,
+    /// Modules in the stacks of PAM.
+    Pam: pam::Pam,
+    /// The settings of PAM's modules.
+    PamOption: pam::PamOption,
     /// Everything in the whole tree that fits a predicate.
     Tree: tree::Tree,
 }

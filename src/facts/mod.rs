@@ -10,6 +10,7 @@ mod files;
 pub mod login_defs;
 mod os;
 pub mod packages;
+mod pam;
 mod tree;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -22,6 +23,7 @@ pub use files::{FileFact, FileState};
 pub use login_defs::{LoginDefs, UseraddDefaults};
 pub use os::Os;
 pub use packages::{Owners, Packages};
+pub use pam::{ModuleOption, Pam, Stack, Step};
 pub use tree::{Selector, TreeFact, TreeMatches};
 
 use crate::image::{ReadError, Rootfs};
@@ -187,6 +189,8 @@ macro_rules! facts {
 facts! {
     /// What `os-release` says.
     os: Os = os::gather as Os;
+    /// The stacks of PAM.
+    pam: Pam = pam::gather as Pam;
     /// The installed packages.
     packages: Packages = packages::gather as Packages after Os;
     /// Which package owns which path.

@@ -6,9 +6,11 @@
 pub mod apk;
 pub mod dpkg;
 pub mod group;
+pub mod key_value;
 pub mod login_defs;
 pub mod nsswitch;
 pub mod os_release;
+pub mod pam;
 pub mod passwd;
 pub mod rpm_header;
 pub mod rpmdb;

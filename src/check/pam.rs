@@ -1,0 +1,186 @@
+//! Modules in the stacks of PAM, their arguments, and the settings they read.
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use super::matcher::matched;
+use super::{Kind, Names, Observed, unknown};
+use crate::facts::{FactId, Facts, Needs, Step};
+use crate::finding::{Evidence, Outcome};
+use crate::path::ImagePath;
+use crate::syntax::pam::Management;
+
+/// A kind of stack.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Stack {
+    /// Who is it?
+    Auth,
+    /// May they, now?
+    Account,
+    /// Change the password.
+    Password,
+    /// Set up and tear down.
+    Session,
+}
+
+impl From<Stack> for Management {
+    fn from(stack: Stack) -> Self {
+        match stack {
+            Stack::Auth => Self::Auth,
+            Stack::Account => Self::Account,
+            Stack::Password => Self::Password,
+            Stack::Session => Self::Session,
+        }
+    }
+}
+
+/// A module is (or is not) asked in the stacks of these services. Only lines that can be reached count.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Pam {
+    /// Services by file name: those that exist have to fit, each.
+    pub service: Names,
+    /// The kind of stack.
+    pub stack: Stack,
+    /// The module's file name, such as `pam_unix.so`.
+    pub module: String,
+    /// It is called with all of these arguments; a name fits with any value, `name=value` with that one.
+    #[serde(default)]
+    pub with: Vec<String>,
+    /// It comes before the first line of this module.
+    pub before: Option<String>,
+    /// It comes after the first line of this module.
+    pub after: Option<String>,
+    /// `false`: no line of this kind may be there.
+    pub present: Option<bool>,
+}
+
+matched! {
+    /// A setting of a module: its argument, else its own file, else what the module does by itself. It has to fit for every line of the module
+    /// in the stacks of these services; where no stack asks the module, the setting does nothing and the check fails.
+    pub struct PamOption {
+        /// Services by file name: those that exist have to fit, each.
+        pub service: Names,
+        /// The kind of stack.
+        pub stack: Stack,
+        /// The module's file name, such as `pam_pwquality.so`.
+        pub module: String,
+        /// The name of the setting. A word without a value has the value `set`.
+        pub option: String,
+    }
+}
+
+/// Judges every stack there is of these services, or says that there is none.
+fn each_stack(facts: &Facts<'_>, services: &Names, stack: Stack, judge: impl Fn(&[Step], &ImagePath) -> Outcome) -> Outcome {
+    let pam = match facts.pam() {
+        Ok(pam) => pam,
+        Err(unreadable) => return unknown(&unreadable),
+    };
+    let stacks = services.0.iter().filter_map(|service| pam.stack(service, stack.into()));
+    let outcomes: Vec<Outcome> =
+        stacks.map(|stack| stack.map_or_else(|error| unknown(&error), |stack| judge(&stack.steps, &stack.path))).collect();
+    if outcomes.is_empty() {
+        return Outcome::unknown(format!("there is no PAM service {}", services.0.join(" or ")), Vec::new());
+    }
+    Outcome::all(outcomes)
+}
+
+impl Kind for Pam {
+    fn needs(&self, _: &Facts<'_>, needs: &mut Needs) {
+        needs.fact(FactId::Pam);
+    }
+
+    fn evaluate(&self, facts: &Facts<'_>) -> Outcome {
+        each_stack(facts, &self.service, self.stack, |steps, path| self.judge(steps, path))
+    }
+}
+
+impl Pam {
+    fn judge(&self, steps: &[Step], path: &ImagePath) -> Outcome {
+        let asked = |module: &str| steps.iter().position(|step| step.reachable && step.module.name() == module);
+        let (first_before, first_after) = (self.before.as_deref().and_then(asked), self.after.as_deref().and_then(asked));
+        let mut misses = Vec::new();
+        for (index, step) in steps.iter().enumerate().filter(|(_, step)| step.module.name() == self.module) {
+            let place = Evidence::at(&step.path).line(step.module.line).found(format!(
+                "{} {}",
+                self.module,
+                step.module.arguments.join(" ")
+            ));
+            let in_place = (self.before.is_none() || first_before.is_some_and(|other| index < other))
+                && (self.after.is_none() || first_after.is_some_and(|other| index > other));
+            let with = self.with.iter().all(|wanted| match wanted.split_once('=') {
+                Some((name, value)) => step.argument(name) == Some(value),
+                None => step.argument(wanted).is_some(),
+            });
+            if step.reachable && in_place && with {
+                return Outcome::decide(self.present != Some(false), vec![place.expected(self.words())]);
+            }
+            let why = if !step.reachable {
+                "no result of the modules before it leads here"
+            } else if !in_place {
+                "it stands in the wrong place"
+            } else {
+                "it lacks arguments"
+            };
+            misses.push(place.expected(self.words()).because(why));
+        }
+        if misses.is_empty() {
+            misses.push(Evidence::at(path).found(format!("no {}", self.module)).expected(self.words()));
+        }
+        Outcome::decide(self.present == Some(false), misses)
+    }
+
+    fn words(&self) -> String {
+        let mut words = format!("{}{}", if self.present == Some(false) { "no " } else { "" }, self.module);
+        if !self.with.is_empty() {
+            words.push_str(&format!(" with {}", self.with.join(" ")));
+        }
+        words.push_str(&self.before.as_ref().map(|other| format!(", before {other}")).unwrap_or_default());
+        words.push_str(&self.after.as_ref().map(|other| format!(", after {other}")).unwrap_or_default());
+        words
+    }
+}
+
+impl Kind for PamOption {
+    fn needs(&self, _: &Facts<'_>, needs: &mut Needs) {
+        needs.fact(FactId::Pam);
+    }
+
+    fn evaluate(&self, facts: &Facts<'_>) -> Outcome {
+        each_stack(facts, &self.service, self.stack, |steps, path| {
+            let lines = steps.iter().filter(|step| step.reachable && step.module.name() == self.module);
+            let outcomes: Vec<Outcome> = lines.map(|step| self.judge(facts, step)).collect();
+            if outcomes.is_empty() {
+                let evidence = Evidence::at(path).found(format!("no {}", self.module)).expected(format!(
+                    "{} {}",
+                    self.option,
+                    self.matcher()
+                ));
+                return Outcome::fail(vec![evidence.because("without the module its settings do nothing")]);
+            }
+            Outcome::all(outcomes)
+        })
+    }
+
+    fn flaw(&self) -> Option<String> {
+        self.matcher().flaw()
+    }
+}
+
+impl PamOption {
+    fn judge(&self, facts: &Facts<'_>, step: &Step) -> Outcome {
+        let found = match facts.pam().and_then(|pam| pam.option(step, &self.option)) {
+            Ok(found) => found,
+            Err(unreadable) => return unknown(&unreadable),
+        };
+        let here = Evidence::at(&step.path).line(step.module.line);
+        let place = match found.as_ref().map(|found| &found.place) {
+            Some(Some((path, line))) => Evidence::at(path).line(*line),
+            Some(None) => here.because(format!("nothing sets {}, so the module's default counts", self.option)),
+            None => here,
+        };
+        let observed = found.map(|found| Observed::new(if found.value.is_empty() { "set".to_owned() } else { found.value }));
+        self.matcher().judge(observed.as_ref(), place)
+    }
+}
