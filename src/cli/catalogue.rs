@@ -10,6 +10,7 @@ use super::files::{self, Mistakes};
 use super::terminal::Terminal;
 use crate::benchmark::{Benchmark, read_benchmark, shipped};
 use crate::document::nearest;
+use crate::path::printable;
 use crate::rule::{self, Rule};
 
 /// Every rule that can be used in one call.
@@ -64,9 +65,10 @@ fn is_file_name(name: &str) -> bool {
 }
 
 /// "no benchmark is called 'x'", with what may have been meant and where to look.
-pub(super) fn no_such<'k>(what: &str, name: &str, known: impl Iterator<Item = &'k str> + Clone, listing: &str) -> String {
-    let count = known.clone().count();
-    let meant = nearest(name, known).map(|near| format!("did you mean '{near}'?   ")).unwrap_or_default();
+pub(super) fn no_such<'k>(what: &str, name: &str, known: impl Iterator<Item = &'k str>, listing: &str) -> String {
+    let (mut count, name) = (0, printable(name.as_bytes()));
+    let meant =
+        nearest(&name, known.inspect(|_| count += 1)).map(|near| format!("did you mean '{near}'?   ")).unwrap_or_default();
     format!("no {what} is called '{name}'\n  {meant}`{listing}` shows all {count}")
 }
 

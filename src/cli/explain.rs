@@ -10,10 +10,11 @@ use serde_json::{Value, json};
 
 use super::ListFormat;
 use super::as_toml;
-use super::catalogue::{Catalogue, no_such};
+use super::catalogue::Catalogue;
 use super::rules::uses;
 use super::terminal::{BOLD, CYAN, DIM, GREEN, RED, Terminal, YELLOW};
 use crate::benchmark::{Benchmark, Control, shipped};
+use crate::document::nearest;
 use crate::finding::Status;
 use crate::gate::Exit;
 use crate::path::printable;
@@ -82,9 +83,12 @@ fn find(arguments: &Args, catalogue: &Catalogue) -> anyhow::Result<Explained> {
         explained.controls.push((benchmark, control));
     }
     if explained.controls.is_empty() {
-        known.sort();
-        known.dedup();
-        bail!(no_such("rule or control", what, known.iter().map(String::as_str), "karat rules list` and `karat benchmarks show"));
+        let near = nearest(what, known.iter().map(String::as_str));
+        let meant = near.map(|near| format!("did you mean '{near}'?   ")).unwrap_or_default();
+        bail!(
+            "no rule and no control is called '{}'\n  {meant}`karat rules list` and `karat benchmarks show ID` show all",
+            safe(what)
+        );
     }
     Ok(explained)
 }

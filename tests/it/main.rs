@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::disallowed_methods, clippy::print_stderr)]
 
 mod architecture;
+mod cli;
 mod content;
 mod gate;
 mod overlay;
