@@ -95,7 +95,6 @@ fn every_listed_file_of_the_root_has_an_owner() {
     let facts = Facts::gather(target, |_, needs| needs.fact(FactId::Owners));
     let (packages, owners) = (facts.packages().unwrap(), facts.owners().unwrap());
     assert!(packages.installed.len() > 300 && owners.len() > 20_000, "{} and {}", packages.installed.len(), owners.len());
-    assert!(packages.installed.iter().all(|package| package.installed_at.is_some()));
     for (path, owner) in [
         ("/usr/bin/mount", Some("mount")),
         ("/bin/mount", Some("mount")),

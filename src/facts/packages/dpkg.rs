@@ -2,8 +2,6 @@
 
 use std::collections::BTreeMap;
 
-use rayon::prelude::*;
-
 use super::{Family, Found, Package, Packages, State, Unreadable};
 use crate::image::{FileKind, ReadError, Rootfs};
 use crate::path::ImagePath;
@@ -37,10 +35,6 @@ fn packages(root: Rootfs<'_>, directory: &ImagePath) -> Result<Packages, Unreada
     let (removed, installed) = known.packages.into_values().partition::<Vec<_>, _>(|(_, left_over)| *left_over);
     packages.installed = installed.into_iter().map(|(package, _)| package).collect();
     packages.removed = removed.into_iter().map(|(package, _)| package).collect();
-    // A list that cannot be read takes its age with it, and its files from whoever asks about owners; not the package.
-    (packages.installed.par_iter_mut()).for_each(|package| {
-        package.installed_at = list_of(root, package).ok().flatten().map(|(_, mtime)| mtime);
-    });
     Ok(packages)
 }
 
@@ -130,22 +124,6 @@ impl Known {
         }
         Ok(())
     }
-}
-
-/// The list of a package's files and its age. Packages that may be installed for several architectures have theirs in its name
-/// (`info/format` 1); both names are tried.
-pub(super) fn list_of(root: Rootfs<'_>, package: &Package) -> Result<Option<(ImagePath, i64)>, Unreadable> {
-    let info = ImagePath::new("/var/lib/dpkg/info");
-    let plain = info.join(format!("{}.list", package.name));
-    let qualified = info.join(format!("{}:{}.list", package.name, package.architecture));
-    for path in [plain, qualified] {
-        match root.resolve(&path) {
-            Ok(found) => return Ok(Some((path, found.metadata.mtime))),
-            Err(error) if error.is_absent() => {}
-            Err(error) => return Err(Unreadable::reading(&path, &error)),
-        }
-    }
-    Ok(None)
 }
 
 fn unreadable(path: &ImagePath, error: &DpkgError) -> Unreadable {

@@ -98,7 +98,7 @@ pub struct Package {
     pub architecture: String,
     /// Whether all of it is there.
     pub state: State,
-    /// When it was installed, in seconds since 1970: rpm's own record, or the age of dpkg's list of its files.
+    /// When it was installed, in seconds since 1970. Only rpm keeps a record of it.
     pub installed_at: Option<i64>,
     /// The file that says so, where that is not the [database](Packages::database) itself.
     pub file: Option<ImagePath>,

@@ -1,18 +1,18 @@
 //! Which package owns a path: the lists of all files, read only when a check asks.
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{BuildHasher, RandomState};
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::atomic::{AtomicU64, AtomicUsize};
 
 use rayon::prelude::*;
 
-use super::{Family, Package, Packages, Unreadable, apk, dpkg, rpm};
+use super::{Family, Package, Packages, Unreadable, apk, rpm};
 use crate::facts::{Fact, Facts};
 use crate::image::{FileKind, Rootfs};
 use crate::path::ImagePath;
-use crate::syntax::dpkg::{DpkgError, files as lists};
+use crate::syntax::dpkg::{DpkgError, files as syntax};
 
 /// Which package owns which path.
 ///
@@ -68,10 +68,10 @@ pub(in crate::facts) fn gather(facts: &Facts<'_>) -> Fact<Owners> {
     let mut paths = match packages.family {
         Family::Dpkg => {
             let diversions = Diversions::read(root, &aliases)?;
-            let budget = Budget::new(root);
+            let (budget, lists) = (Budget::new(root), Lists::read(root)?);
             let each = |package: &Package| {
                 let (mut own, index) = (Vec::new(), number(&package.name));
-                dpkg_files(root, package, &budget, &mut |path| {
+                lists.files(root, package, &budget, &mut |path| {
                     let path = aliases.canonical(path);
                     let path = diversions.place(&path, package.name.as_bytes());
                     own.push((key.hash_one(&*path), index));
@@ -138,24 +138,55 @@ fn other_files(facts: &Facts<'_>, packages: &Packages, visit: &mut dyn FnMut(&st
     }
 }
 
-/// The files of one package: `info/NAME.list`, or `status.d/NAME.md5sums` beside a package of `status.d`. dpkg takes a package without
-/// a list for one without files (with a warning), and so nothing is owned that nobody lists.
-fn dpkg_files(root: Rootfs<'_>, package: &Package, budget: &Budget, visit: &mut dyn FnMut(&[u8])) -> Result<(), Unreadable> {
-    let read = |path: &ImagePath| {
-        let content = root.read(path).map_err(|error| Unreadable::reading(path, &error))?;
-        budget.spend_bytes(content.len())?;
-        Ok::<_, Unreadable>(content)
-    };
-    let broken = |path: &ImagePath, error: &DpkgError| Unreadable::at_line(path, error.line, error.trouble.to_string());
-    if let Some((path, _)) = dpkg::list_of(root, package)? {
-        return lists::parse_list(&read(&path)?, visit).map_err(|error| broken(&path, &error));
+/// dpkg's lists of files, `info/NAME.list`.
+struct Lists {
+    directory: ImagePath,
+    names: BTreeSet<Vec<u8>>,
+}
+
+impl Lists {
+    fn read(root: Rootfs<'_>) -> Result<Self, Unreadable> {
+        let directory = ImagePath::new("/var/lib/dpkg/info");
+        match root.read_dir(&directory) {
+            Ok(names) => Ok(Self { directory, names: names.into_iter().collect() }),
+            Err(error) if error.is_absent() => Ok(Self { directory, names: BTreeSet::new() }),
+            Err(error) => Err(Unreadable::reading(&directory, &error)),
+        }
     }
-    let Some(file) = &package.file else { return Ok(()) };
-    let sums = ImagePath::new([file.as_bytes(), b".md5sums"].concat());
-    if root.exists(&sums) == Ok(false) {
-        return Ok(());
+
+    /// Packages that may be installed for several architectures have theirs in the name of the list (`info/format` 1).
+    fn of(&self, package: &Package) -> Option<ImagePath> {
+        let names = [format!("{}.list", package.name), format!("{}:{}.list", package.name, package.architecture)];
+        names.iter().find(|name| self.names.contains(name.as_bytes())).map(|name| self.directory.join(name))
     }
-    lists::parse_md5sums(&read(&sums)?, |path| visit(ImagePath::new(path).as_bytes())).map_err(|error| broken(&sums, &error))
+
+    /// The files of one package: its list, or `status.d/NAME.md5sums` beside a package of `status.d`. dpkg takes a package without a
+    /// list for one without files (with a warning), and so nothing is owned that nobody lists.
+    fn files(
+        &self,
+        root: Rootfs<'_>,
+        package: &Package,
+        budget: &Budget,
+        visit: &mut dyn FnMut(&[u8]),
+    ) -> Result<(), Unreadable> {
+        let broken = |path: &ImagePath, error: &DpkgError| Unreadable::at_line(path, error.line, error.trouble.to_string());
+        if let Some(path) = self.of(package) {
+            let content = root.read(&path).map_err(|error| Unreadable::reading(&path, &error))?;
+            budget.spend_bytes(content.len())?;
+            return syntax::parse_list(&content, visit).map_err(|error| broken(&path, &error));
+        }
+        let Some(file) = &package.file else { return Ok(()) };
+        let sums = ImagePath::new([file.as_bytes(), b".md5sums"].concat());
+        match root.read(&sums) {
+            Ok(content) => {
+                budget.spend_bytes(content.len())?;
+                let each = |path: &[u8]| visit(ImagePath::new(path).as_bytes());
+                syntax::parse_md5sums(&content, each).map_err(|error| broken(&sums, &error))
+            }
+            Err(error) if error.is_absent() => Ok(()),
+            Err(error) => Err(Unreadable::reading(&sums, &error)),
+        }
+    }
 }
 
 /// Links to directories right below `/`, `/usr` and `/var`. Packages list their files below either name: `/bin/mount` of a package made
@@ -190,9 +221,13 @@ impl Aliases {
         let mut path = Cow::Borrowed(path);
         // A link may lead below another one; three steps are more than two levels can make.
         for _ in 0..3 {
-            let ends = path.iter().enumerate().skip(1).filter(|(_, byte)| **byte == b'/').map(|(at, _)| at);
-            let ends: Vec<usize> = ends.chain([path.len()]).take(2).collect();
-            let hit = ends.into_iter().find_map(|end| Some((end, self.0.get(path.get(..end)?)?)));
+            let end_after = |start: usize| {
+                let slash = path.get(start..).and_then(|rest| memchr::memchr(b'/', rest));
+                slash.map_or(path.len(), |at| start + at)
+            };
+            let first = end_after(1);
+            let target = |end: usize| Some((end, self.0.get(path.get(..end)?)?));
+            let hit = target(first).or_else(|| target(end_after(first + 1)));
             let Some((end, target)) = hit else { break };
             let mut real = if target == b"/" { Vec::new() } else { target.clone() };
             real.extend_from_slice(path.get(end..).unwrap_or_default());
@@ -220,7 +255,7 @@ impl Diversions {
             Err(error) if error.is_absent() => return Ok(Self::default()),
             Err(error) => return Err(Unreadable::reading(&path, &error)),
         };
-        let records = lists::parse_diversions(&content);
+        let records = syntax::parse_diversions(&content);
         let records = records.map_err(|error| Unreadable::at_line(&path, error.line, error.trouble.to_string()))?;
         let mut diversions: BTreeMap<Vec<u8>, Vec<Diverted>> = BTreeMap::new();
         for record in records {

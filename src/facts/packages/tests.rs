@@ -1,6 +1,6 @@
 use super::*;
 use crate::facts::Target;
-use crate::image::{Entry, FileKind, MemoryImage};
+use crate::image::MemoryImage;
 use crate::syntax::rpm_header::tests::build;
 
 fn gathered(image: &MemoryImage) -> Fact<Packages> {
@@ -98,14 +98,6 @@ fn packages_of_an_image_made_without_dpkg() {
     let packages = gathered(&image).unwrap();
     assert_eq!(names(&packages.installed), ["base-files 12.4"]);
     assert_eq!(packages.installed[0].file.as_ref().unwrap().to_string(), "/var/lib/dpkg/status.d/base");
-}
-
-#[test]
-fn the_age_of_the_list_is_the_time_of_installation() {
-    let mut list = Entry::new(FileKind::File, "/.\n");
-    list.metadata.mtime = 1_700_000_000;
-    let image = debian().with("/var/lib/dpkg/info/sudo:amd64.list", list);
-    assert_eq!(gathered(&image).unwrap().installed[0].installed_at, Some(1_700_000_000));
 }
 
 #[test]
