@@ -1,6 +1,7 @@
 //! A path inside an image: absolute, raw bytes, never the host's.
 #![allow(clippy::indexing_slicing, reason = "every index comes from a search in the same bytes")]
 
+use std::borrow::Cow;
 use std::fmt;
 
 use serde::{Serialize, Serializer};
@@ -149,6 +150,28 @@ pub fn printable(bytes: &[u8]) -> String {
     out
 }
 
+/// Text that should be safe to show already, made so in any case: only what is unsafe is escaped, line breaks among it. For text
+/// that comes from elsewhere than this run, such as a saved scan or somebody's rules.
+#[must_use]
+pub fn shown(text: &str) -> Cow<'_, str> {
+    use std::fmt::Write as _;
+    if !text.contains(is_unsafe) {
+        return Cow::Borrowed(text);
+    }
+    let mut out = String::with_capacity(text.len() + 8);
+    for character in text.chars() {
+        match character {
+            '\n' => out.push_str("\\n"),
+            '\t' => out.push_str("\\t"),
+            unsafe_one if is_unsafe(unsafe_one) => {
+                let _ = write!(out, "\\u{{{:x}}}", u32::from(unsafe_one));
+            }
+            plain => out.push(plain),
+        }
+    }
+    Cow::Owned(out)
+}
+
 /// Control, zero-width, bidirectional and line-separating characters (Unicode TR 36, section 3).
 fn is_unsafe(character: char) -> bool {
     character.is_control()
@@ -178,6 +201,13 @@ mod tests {
     #[test]
     fn a_hostile_name_cannot_steer_a_terminal() {
         assert_eq!(printable(b"a\x1b[31m\n\xff\xe2\x80\xae\\"), "a\\u{1b}[31m\\n\\xff\\u{202e}\\\\");
+    }
+
+    #[test]
+    fn what_is_safe_already_stays_as_it_is() {
+        let safe = printable(b"a\x1b\n\xff\\");
+        assert_eq!(shown(&safe), safe);
+        assert_eq!(shown("a\u{1b}\nb"), "a\\u{1b}\\nb");
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! Reports: one file a format, all of the same scan and decision.
 
 pub mod json;
+pub mod table;
 
 use std::io::{self, Write};
 
@@ -19,26 +20,30 @@ pub trait Report {
 /// The formats there are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Format {
+    /// For people.
+    Table,
     /// The whole scan with its decision; can be read back.
     Json,
 }
 
 impl Format {
     /// All, in the order they are listed.
-    pub const ALL: [Self; 1] = [Self::Json];
+    pub const ALL: [Self; 2] = [Self::Table, Self::Json];
 
     /// The name it is chosen by.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
+            Self::Table => "table",
             Self::Json => "json",
         }
     }
 
-    /// What writes it.
+    /// What writes it, with the usual options: see [`table::TableOptions`] for those of the table.
     #[must_use]
     pub fn report(self) -> Box<dyn Report> {
         match self {
+            Self::Table => Box::new(table::Table::default()),
             Self::Json => Box::new(json::Json),
         }
     }

@@ -5,6 +5,7 @@ mod architecture;
 mod cli;
 mod content;
 mod gate;
+mod generated;
 mod overlay;
 mod packages;
 mod reports;

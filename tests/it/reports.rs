@@ -2,9 +2,12 @@
 
 use jiff::civil::Date;
 use karat::finding::Scan;
+use karat::finding::{Severity, Status};
 use karat::gate::{Decision, Policy, apply, decide, read_waivers};
-use karat::report::{Format, json};
+use karat::report::table::{Table, TableOptions};
+use karat::report::{Format, Report, json};
 
+use crate::generated::generated;
 use crate::sample;
 
 /// A scan that went through the gate, with one waiver.
@@ -28,6 +31,17 @@ fn the_same_scan_gives_the_same_bytes() {
     for format in Format::ALL {
         assert_eq!(written(format, &sample::whole()), written(format, &sample::whole()), "{}", format.name());
     }
+}
+
+#[test]
+fn every_format_as_a_whole() {
+    for format in Format::ALL {
+        let name = |scan| format!("testdata/reports/{scan}.{}", format.name());
+        generated(&name("whole"), &written(format, &sample::whole()));
+        generated(&name("hostile"), &written(format, &sample::hostile()));
+    }
+    let all = TableOptions { width: 60, styled: true, verbose: true, evidence_all: true, quiet: false };
+    generated("testdata/reports/whole.verbose", &table(&sample::whole(), all));
 }
 
 #[test]
@@ -70,4 +84,26 @@ fn json_has_what_others_rely_on() {
     assert_eq!(statuses, ["pass", "not_applicable", "fail", "fail", "unknown", "fail", "manual"]);
     assert_eq!(value.pointer("/decision/verdict").unwrap(), "shut");
     assert_eq!(value.pointer("/findings/2/waiver").unwrap(), "waivers.toml:1");
+}
+
+fn table(scan: &Scan, options: TableOptions) -> String {
+    let (scan, decision) = gated(scan);
+    let mut out = Vec::new();
+    Table(options).write(&scan, &decision, &mut out).unwrap();
+    String::from_utf8(out).unwrap()
+}
+
+#[test]
+fn the_last_lines_fit_into_what_image_builder_carries() {
+    let mut scan = sample::whole();
+    let mut many: Vec<_> =
+        (0..300).map(|at| sample::finding(&format!("{at}.{}", "9".repeat(200)), Severity::High, vec![])).collect();
+    many.iter_mut().for_each(|finding| finding.status = Status::Fail);
+    scan.findings.extend(many);
+    for quiet in [false, true] {
+        let text = table(&scan, TableOptions { quiet, ..TableOptions::default() });
+        let tail = if quiet { &*text } else { &text[text.find("\nNOT FIT TO SHIP").unwrap()..] };
+        assert!(tail.trim_start().starts_with("NOT FIT TO SHIP: "), "{tail}");
+        assert!(tail.chars().count() < 1_000, "{}", tail.len());
+    }
 }
