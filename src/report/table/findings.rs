@@ -142,10 +142,8 @@ impl Block<'_> {
         };
         let place = shown(&evidence.place()).into_owned();
         let (found, expected) = (cut(&evidence.found), cut(&evidence.expected));
-        let expected = match expected.is_empty() || self.finding.status == Status::Pass {
-            true => String::new(),
-            false => format!("want {expected}"),
-        };
+        let unwanted = expected.is_empty() || self.finding.status == Status::Pass;
+        let expected = if unwanted { String::new() } else { format!("want {expected}") };
         let parts: Vec<&str> = [&*place, &*found, &*expected].into_iter().filter(|part| !part.is_empty()).collect();
         let line = parts.join("   ");
         if INDENT + line.chars().count() <= page.options.width {

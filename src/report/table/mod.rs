@@ -21,6 +21,7 @@ const GREEN: Style = AnsiColor::Green.on_default();
 
 /// How a table looks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag of the command line")]
 pub struct TableOptions {
     /// Columns to keep to, where words allow.
     pub width: usize,
