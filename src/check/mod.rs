@@ -10,12 +10,19 @@
 //! To add a kind: one file with its type (`Deserialize`, `JsonSchema`, every field documented) and its [`Kind`], and one line in the
 //! list below.
 
+mod account_files;
+mod accounts;
 mod applies;
 mod file;
+mod groups;
+mod home_files;
 mod line;
+mod login_defs;
 mod matcher;
 mod package;
 mod pam;
+mod password_age;
+mod shells;
 mod tree;
 mod value;
 
@@ -82,18 +89,34 @@ enum Group<'c> {
 }
 
 checks! {
+    /// Lines of passwd, group and shadow that are no entries.
+    AccountFiles: account_files::AccountFiles,
+    /// Accounts: names, ids, login programs, passwords, home directories.
+    Accounts: accounts::Accounts,
     /// Files by path or pattern: existence, mode, owner, group, link.
     File: file::File,
+    /// Groups: names, ids, members.
+    Groups: groups::Groups,
+    /// Files in the home directories of accounts.
+    HomeFiles: home_files::HomeFiles,
     /// Lines of a text file: the escape hatch where no typed check knows the format.
     Line: line::Line,
+    /// A setting of `/etc/login.defs`.
+    LoginDefs: login_defs::LoginDefs,
     /// Packages: there or not, and how new.
     Package: package::Package,
     /// Modules in the stacks of PAM.
     Pam: pam::Pam,
     /// The settings of PAM's modules.
     PamOption: pam::PamOption,
+    /// The ageing of passwords that are there already.
+    PasswordAge: password_age::PasswordAge,
+    /// The list of login shells.
+    Shells: shells::Shells,
     /// Everything in the whole tree that fits a predicate.
     Tree: tree::Tree,
+    /// A default of `useradd`.
+    Useradd: login_defs::Useradd,
 }
 
 impl Check {

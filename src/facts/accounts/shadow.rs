@@ -16,6 +16,8 @@ pub struct Shadow {
     pub lines: Vec<ShadowLine>,
     /// Lines that it passes over.
     pub malformed: Vec<Unreadable>,
+    /// Lines for NIS.
+    pub nis: Vec<Unreadable>,
     /// The lines of `gshadow`.
     pub groups: Vec<GroupShadow>,
     by_name: BTreeMap<String, usize>,
@@ -84,12 +86,13 @@ impl Shadow {
 pub fn gather(facts: &Facts<'_>) -> Fact<Shadow> {
     let path = ImagePath::new("/etc/shadow");
     let content = read_if_any(facts.root(), &path)?.unwrap_or_default();
-    let mut found = Shadow { path, lines: Vec::new(), malformed: Vec::new(), groups: Vec::new(), by_name: BTreeMap::new() };
+    let mut found =
+        Shadow { path, lines: Vec::new(), malformed: Vec::new(), nis: Vec::new(), groups: Vec::new(), by_name: BTreeMap::new() };
     for line in shadow::parse(&content) {
         match line.entry {
             shadow::Entry::Password(password) => found.lines.push(ShadowLine::of(&password, line.line)),
             shadow::Entry::Malformed(_, why) => found.malformed.push(Unreadable::at_line(&found.path, line.line, why)),
-            shadow::Entry::Nis(_) => found.malformed.push(Unreadable::at_line(&found.path, line.line, "a line for NIS")),
+            shadow::Entry::Nis(_) => found.nis.push(Unreadable::at_line(&found.path, line.line, "a line for NIS")),
         }
     }
     super::enough(&found.path, found.lines.len() + found.malformed.len())?;

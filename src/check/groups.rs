@@ -1,0 +1,151 @@
+//! Groups.
+
+use std::collections::BTreeMap;
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use super::accounts::OneOrMore;
+use super::file::WhenNone;
+use super::{Kind, Names, unknown};
+use crate::facts::accounts::{Accounts, Group};
+use crate::facts::{FactId, Facts, Needs};
+use crate::finding::{Evidence, Outcome};
+use crate::path::ImagePath;
+
+/// Every group that is chosen has to fit.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Groups {
+    /// Kinds of groups, one word or several.
+    pub which: Option<OneOrMore<Which>>,
+    /// Groups by name, beside those that `which` chooses.
+    pub named: Option<Names>,
+    /// Its name is one of these.
+    pub is: Option<Names>,
+    /// Whether nobody is in it, neither as a member nor because it is their primary group.
+    pub empty: Option<bool>,
+    /// No other group has the same.
+    pub unique: Option<Unique>,
+    /// The verdict if no group is chosen: `pass`, `fail`, or `not-applicable` (the default).
+    #[serde(default)]
+    pub when_none: WhenNone,
+}
+
+/// A kind of group.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Which {
+    /// Every group.
+    All,
+    /// Groups with gid 0.
+    GidZero,
+}
+
+/// What no two groups share.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Unique {
+    /// The group id.
+    Gid,
+    /// The name.
+    Name,
+}
+
+impl Kind for Groups {
+    fn needs(&self, _: &Facts<'_>, needs: &mut Needs) {
+        needs.fact(FactId::Accounts);
+    }
+
+    fn evaluate(&self, facts: &Facts<'_>) -> Outcome {
+        let accounts = match facts.accounts() {
+            Ok(accounts) => accounts,
+            Err(unreadable) => return unknown(&unreadable),
+        };
+        let chosen: Vec<&Group> = accounts.groups.iter().filter(|group| self.counts(group)).collect();
+        let file = ImagePath::new("/etc/group");
+        if chosen.is_empty() {
+            return self.when_none.outcome(&file, "no such group");
+        }
+        let mut wrong: Vec<Outcome> = chosen.iter().flat_map(|group| self.judge(group, accounts)).collect();
+        wrong.extend(self.twins(&chosen));
+        if wrong.is_empty() {
+            let found = format!("{} groups, all of them as they should be", chosen.len());
+            return Outcome::pass(vec![Evidence::at(&file).found(found)]);
+        }
+        Outcome::all(wrong)
+    }
+
+    fn flaw(&self) -> Option<String> {
+        if self.which.is_none() && self.named.is_none() {
+            return Some("it says nothing of which groups it is about; known: which, named".into());
+        }
+        let asks = self.is.is_some() || self.empty.is_some() || self.unique.is_some();
+        (!asks).then(|| "it asks nothing of the groups; known: is, empty, unique".into())
+    }
+}
+
+fn place(group: &Group) -> Evidence {
+    Evidence::at(&group.path).line_opt(group.line)
+}
+
+impl Groups {
+    fn counts(&self, group: &Group) -> bool {
+        let kind = self.which.iter().flat_map(|which| &which.0).any(|which| match which {
+            Which::All => true,
+            Which::GidZero => group.gid == 0,
+        });
+        kind || self.named.as_ref().is_some_and(|named| named.0.contains(&group.name))
+    }
+
+    fn judge(&self, group: &Group, accounts: &Accounts) -> Vec<Outcome> {
+        let mut wrong = Vec::new();
+        if let Some(names) = &self.is
+            && !names.0.contains(&group.name)
+        {
+            let expected = format!("only {}", names.0.join(", "));
+            wrong.push(Outcome::fail(vec![place(group).found(format!("{}: gid {}", group.name, group.gid)).expected(expected)]));
+        }
+        let members = accounts.members(group);
+        match self.empty {
+            Some(true) if !members.is_empty() => {
+                // Those whose primary group it is stand in passwd.
+                let primary = members.iter().filter_map(|member| accounts.user(member)).filter(|user| user.gid == group.gid);
+                let mut evidence: Vec<Evidence> = (primary)
+                    .map(|user| super::accounts::place(user).found(format!("{}: gid {}", user.name, user.gid)))
+                    .map(|evidence| evidence.expected(format!("nobody in the group {}", group.name)))
+                    .collect();
+                if !group.members.is_empty() {
+                    let found = format!("{}: {}", group.name, group.members.join(","));
+                    evidence.insert(0, place(group).found(found).expected("no members"));
+                }
+                wrong.push(Outcome::fail(evidence));
+            }
+            Some(false) if members.is_empty() => {
+                wrong.push(Outcome::fail(vec![place(group).found(format!("{}: nobody", group.name)).expected("members")]));
+            }
+            _ => {}
+        }
+        wrong
+    }
+
+    /// Groups that share what has to be unique.
+    fn twins(&self, chosen: &[&Group]) -> Vec<Outcome> {
+        let Some(unique) = self.unique else { return Vec::new() };
+        let mut seen: BTreeMap<String, Vec<&Group>> = BTreeMap::new();
+        for group in chosen {
+            let key = match unique {
+                Unique::Gid => format!("gid {}", group.gid),
+                Unique::Name => format!("the name {}", group.name),
+            };
+            seen.entry(key).or_default().push(group);
+        }
+        let shared = seen.into_iter().filter(|(_, groups)| groups.len() > 1);
+        shared
+            .map(|(key, groups)| {
+                let expected = format!("{key} only once");
+                Outcome::fail(groups.iter().map(|group| place(group).found(&group.name).expected(&expected)).collect())
+            })
+            .collect()
+    }
+}
