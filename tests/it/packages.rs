@@ -5,9 +5,10 @@ use std::fs::{self, File};
 use std::path::Path;
 use std::sync::Arc;
 
-use karat::facts::{FactId, Facts, Target};
+use karat::facts::packages::{Family, Packages};
+use karat::facts::{Fact, FactId, Facts, Target};
 use karat::finding::Outcome;
-use karat::image::{Entry, FileKind, Image, Rootfs};
+use karat::image::{Entry, FileKind, Image, MemoryImage, Rootfs};
 use karat::path::ImagePath;
 use karat::rule::{Instance, Rule, shipped};
 
@@ -17,6 +18,54 @@ use crate::truth::folder;
 fn base(folder: &Path) -> Tree {
     let archive = File::open(folder.join("base-debian12.tar.zst")).unwrap();
     Tree::new(entries(ruzstd::decoding::StreamingDecoder::new(archive).unwrap()))
+}
+
+/// An image with a database of the shared samples, and what is asked of it.
+fn sample(path: &str, sample: &str, beside: &[(&str, Vec<u8>)], change: impl Fn(&mut Vec<u8>)) -> Option<Fact<Packages>> {
+    let Ok(mut content) = fs::read(folder()?.join("../fixtures/rpmdb").join(sample)) else {
+        eprintln!("skipped: {sample} is not at hand");
+        return None;
+    };
+    change(&mut content);
+    let mut image = MemoryImage::new().file(path, content);
+    for (suffix, content) in beside {
+        image = image.file(&format!("{path}{suffix}"), content.clone());
+    }
+    let target = Target::image(Rootfs::new(&image), jiff::civil::date(2026, 11, 24));
+    Some(Facts::gather(target, |_, needs| needs.fact(FactId::Packages)).packages().cloned())
+}
+
+#[test]
+fn databases_of_rpm_in_their_places() {
+    for (path, name, count, package) in [
+        ("/var/lib/rpm/rpmdb.sqlite", "cbl-mariner-2.0_rpmdb.sqlite", 129, "bash"),
+        ("/usr/lib/sysimage/rpm/Packages.db", "sle15-bci_Packages.db", 35, "bash"),
+        ("/var/lib/rpm/Packages", "libuuid_Packages", 1, "libuuid"),
+    ] {
+        let Some(packages) = sample(path, name, &[], |_| ()) else { return };
+        let packages = packages.unwrap();
+        assert_eq!((packages.family, packages.database.to_string().as_str()), (Family::Rpm, path));
+        assert_eq!(packages.installed.len(), count, "{name}");
+        assert!(packages.named(package).all(|package| package.installed_at.is_some()) && packages.named(package).count() == 1);
+    }
+}
+
+#[test]
+fn a_database_of_rpm_that_is_damaged_or_in_the_middle_of_something_is_unknown() {
+    let path = "/var/lib/rpm/rpmdb.sqlite";
+    let why = |beside: &[(&str, Vec<u8>)], change: fn(&mut Vec<u8>)| {
+        sample(path, "cbl-mariner-2.0_rpmdb.sqlite", beside, change)
+            .map(|fact| fact.map(|list| list.installed.len()).map_err(|why| why.reason))
+    };
+    if why(&[], |_| ()).is_none() {
+        return;
+    }
+    let hot = vec![0xd9, 0xd5, 0x05, 0xf9, 0x20, 0xa1, 0x63, 0xd7, 0, 0, 0, 1];
+    assert!(why(&[("-journal", hot)], |_| ()).unwrap().unwrap_err().contains("rolled back"));
+    assert_eq!(why(&[("-journal", vec![0; 512]), ("-wal", b"rubbish".to_vec())], |_| ()), Some(Ok(129)));
+    assert!(why(&[], |content| content.truncate(2_000_000)).unwrap().unwrap_err().contains("cut off"));
+    assert!(why(&[], |content| content.truncate(0)).unwrap().is_err());
+    assert!(why(&[], |content| content[0] = b'x').unwrap().unwrap_err().contains("not a database"));
 }
 
 fn with(below: &Tree, above: Vec<(ImagePath, Entry)>) -> Overlay<'_> {
