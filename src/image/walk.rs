@@ -23,6 +23,8 @@ pub struct Coverage {
     pub gaps_total: u64,
     /// Mount points that do not belong to the image (pseudo, network and FUSE file systems), sorted.
     pub foreign: Vec<ImagePath>,
+    /// Mount points of local file systems, which were entered, sorted. A backend without mounts has none.
+    pub mounts: Vec<ImagePath>,
 }
 
 /// A place that could not be read.
@@ -54,6 +56,7 @@ impl Coverage {
         self.gaps_total += other.gaps_total;
         self.gaps.extend(other.gaps);
         self.foreign.extend(other.foreign);
+        self.mounts.extend(other.mounts);
         self.settle();
         self
     }
@@ -63,6 +66,7 @@ impl Coverage {
         self.gaps.sort();
         self.gaps.truncate(Self::MAX_GAPS);
         self.foreign.sort();
+        self.mounts.sort();
     }
 }
 

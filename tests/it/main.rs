@@ -4,6 +4,7 @@
 mod architecture;
 mod cli;
 mod content;
+mod directory;
 mod gate;
 mod generated;
 mod overlay;
