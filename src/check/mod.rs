@@ -23,6 +23,7 @@ mod package;
 mod pam;
 mod password_age;
 mod shells;
+mod sysctl;
 mod tree;
 mod value;
 
@@ -113,6 +114,8 @@ checks! {
     PasswordAge: password_age::PasswordAge,
     /// The list of login shells.
     Shells: shells::Shells,
+    /// Kernel parameters as they are set at boot.
+    Sysctl: sysctl::Sysctl,
     /// Everything in the whole tree that fits a predicate.
     Tree: tree::Tree,
     /// A default of `useradd`.

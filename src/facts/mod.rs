@@ -6,11 +6,13 @@
 //! To add a fact: one file with its type and `pub fn gather(facts: &Facts<'_>) -> Fact<T>`, and one line in the list below.
 
 pub mod accounts;
+mod drop_ins;
 mod files;
 pub mod login_defs;
 mod os;
 pub mod packages;
 mod pam;
+pub mod sysctl;
 mod tree;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -24,6 +26,7 @@ pub use login_defs::{LoginDefs, UseraddDefaults};
 pub use os::Os;
 pub use packages::{Owners, Packages};
 pub use pam::{ModuleOption, Pam, Stack, Step};
+pub use sysctl::Sysctl;
 pub use tree::{Selector, TreeFact, TreeMatches};
 
 use crate::image::{ReadError, Rootfs};
@@ -97,6 +100,7 @@ pub struct Needs {
     facts: BTreeSet<FactId>,
     files: BTreeSet<String>,
     contents: BTreeSet<String>,
+    running: BTreeSet<String>,
     trees: BTreeSet<Selector>,
 }
 
@@ -120,6 +124,12 @@ impl Needs {
         self.contents.insert(pattern.into());
     }
 
+    /// The content of all files of a pattern below `/proc` or `/sys` of the running system, where that is what is scanned:
+    /// [`Facts::running_contents`].
+    pub fn running(&mut self, pattern: impl Into<String>) {
+        self.running.insert(pattern.into());
+    }
+
     /// Everything in the whole tree that this selects: [`Facts::tree`].
     pub fn tree(&mut self, selector: Selector) {
         self.trees.insert(selector);
@@ -127,7 +137,10 @@ impl Needs {
 
     /// Whether everything here but the walk was asked for there already.
     fn but_trees_is_within(&self, other: &Self) -> bool {
-        self.facts.is_subset(&other.facts) && self.files.is_subset(&other.files) && self.contents.is_subset(&other.contents)
+        self.facts.is_subset(&other.facts)
+            && self.files.is_subset(&other.files)
+            && self.contents.is_subset(&other.contents)
+            && self.running.is_subset(&other.running)
     }
 }
 
@@ -203,6 +216,8 @@ facts! {
     accounts: Accounts = accounts::gather as Accounts after LoginDefs;
     /// Passwords and their ageing.
     shadow: Shadow = accounts::gather_shadow as Shadow;
+    /// Kernel parameters that are set at boot.
+    sysctl: Sysctl = sysctl::gather as Sysctl;
 }
 
 /// Everything the chosen checks asked for.
@@ -211,6 +226,7 @@ pub struct Facts<'i> {
     known: Known,
     files: BTreeMap<String, Fact<Vec<FileState>>>,
     contents: BTreeMap<String, Fact<Vec<FileFact>>>,
+    running: BTreeMap<String, Fact<Vec<FileFact>>>,
     tree: Option<TreeFact>,
 }
 
@@ -221,7 +237,14 @@ impl<'i> Facts<'i> {
     /// Nothing known yet.
     #[must_use]
     pub fn none(target: Target<'i>) -> Self {
-        Self { target, known: Known::default(), files: BTreeMap::new(), contents: BTreeMap::new(), tree: None }
+        Self {
+            target,
+            known: Known::default(),
+            files: BTreeMap::new(),
+            contents: BTreeMap::new(),
+            running: BTreeMap::new(),
+            tree: None,
+        }
     }
 
     /// Gathers what `needs` asks for, round by round: it is called until it asks for nothing new.
@@ -263,6 +286,10 @@ impl<'i> Facts<'i> {
         let contents: Vec<_> = asked.contents.difference(&done.contents).collect();
         let found: Vec<_> = contents.par_iter().map(|&pattern| (pattern.clone(), files::contents(root, pattern))).collect();
         self.contents.extend(found);
+        if let Some(running) = self.target.running {
+            let asked = asked.running.difference(&done.running);
+            self.running.extend(asked.map(|pattern| (pattern.clone(), files::contents(running, pattern))));
+        }
     }
 
     fn add_trees(&mut self, asked: &Needs, done: &Needs) {
@@ -312,6 +339,17 @@ impl<'i> Facts<'i> {
             Some(fact) => fact.as_deref().map_err(Clone::clone),
             None => Err(not_asked_for(pattern)),
         }
+    }
+
+    /// The files of a pattern below `/proc` or `/sys` of the running system; nothing if an image is scanned that does not run. Where
+    /// it does, why they are not known may be said instead.
+    #[must_use]
+    pub fn running_contents(&self, pattern: &str) -> Option<Result<&[FileFact], Unreadable>> {
+        self.target.running?;
+        Some(match self.running.get(pattern) {
+            Some(fact) => fact.as_deref().map_err(Clone::clone),
+            None => Err(not_asked_for(pattern)),
+        })
     }
 
     /// What the one walk over the whole tree found.

@@ -16,5 +16,6 @@ pub mod preset;
 pub mod rpm_header;
 pub mod rpmdb;
 pub mod shadow;
+pub mod sysctl;
 pub mod systemd_unit;
 pub mod version;

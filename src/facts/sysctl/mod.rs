@@ -1,0 +1,232 @@
+//! Kernel parameters: what is written to `/proc/sys` at boot, by whom, and what it overrides.
+//!
+//! `systemd-sysctl.service` applies the files of `sysctl.d(5)`, sorted by name over all directories; a parameter that is named
+//! outright is never touched by a pattern, wherever that stands. `/etc/sysctl.conf` is none of these files: it counts only where a
+//! link in one of the directories leads to it (Debian up to 12, Fedora and its descendants). An enabled ufw then applies a file of its
+//! own.
+
+mod kernel;
+mod layer;
+
+use super::drop_ins;
+use super::{Fact, Facts, Unreadable};
+use crate::image::{ReadError, Rootfs};
+use crate::path::ImagePath;
+use crate::syntax::{os_release, sysctl};
+use layer::Layer;
+
+pub use kernel::{Combination, combination, default_of};
+pub use layer::Setting;
+
+/// In order of precedence; `/run` comes in between where it is not empty yet at boot, which is on a running system only.
+const DIRECTORIES: [&str; 5] =
+    ["/etc/sysctl.d", "/run/sysctl.d", "/usr/local/lib/sysctl.d", "/usr/lib/sysctl.d", "/lib/sysctl.d"];
+const UFW_WANTED: [&str; 2] = ["/etc/systemd/system/*.wants/ufw.service", "/usr/lib/systemd/system/*.wants/ufw.service"];
+const SYSCTL_CONF: &str = "/etc/sysctl.conf";
+
+/// Everything that sets kernel parameters at boot.
+#[derive(Debug, Clone, Default)]
+pub struct Sysctl {
+    /// In the order in which they are applied: systemd's, then ufw's.
+    layers: Vec<Layer>,
+    /// What stands in `/etc/sysctl.conf`, where nothing applies that.
+    unapplied: Option<Layer>,
+    /// Why nothing of systemd's is applied, where that is so.
+    pub stopped: Option<Unreadable>,
+}
+
+pub(super) fn gather(facts: &Facts<'_>) -> Fact<Sysctl> {
+    let root = facts.root();
+    let live = facts.running().is_some();
+    let directories: Vec<&str> = DIRECTORIES.into_iter().filter(|path| live || !path.starts_with("/run/")).collect();
+    let files = drop_ins::list(root, &directories, ".conf")?;
+    let mut found = Sysctl { stopped: mask_of(root, "systemd-sysctl.service")?, ..Sysctl::default() };
+    let mut systemd = Layer::new("systemd-sysctl");
+    if found.stopped.is_none() {
+        files.iter().for_each(|file| systemd.add(&file.path, &file.content));
+    }
+    let conf = ImagePath::new(SYSCTL_CONF);
+    let applied = files.iter().any(|file| root.resolve(&file.path).is_ok_and(|found| found.path == conf));
+    if !applied && let Ok(content) = root.read(&conf) {
+        let mut unapplied = Layer::new("nothing");
+        unapplied.add(&conf, &Ok(content));
+        found.unapplied = Some(unapplied);
+    }
+    found.layers.push(systemd);
+    found.layers.extend(ufw(root)?);
+    Ok(found)
+}
+
+/// Where a unit is masked: a link to `/dev/null`, or an empty file, in its place (`systemctl(1)`, `mask`).
+fn mask_of(root: Rootfs<'_>, unit: &str) -> Fact<Option<Unreadable>> {
+    let path = ImagePath::new(format!("/etc/systemd/system/{unit}"));
+    let masked = match root.read_link(&path) {
+        Ok(Some(target)) => target == b"/dev/null",
+        Ok(None) => matches!(root.read(&path), Ok(content) if content.is_empty()),
+        Err(error) if error.is_absent() => false,
+        Err(error) => return Err(Unreadable::reading(&path, &error)),
+    };
+    Ok(masked.then(|| Unreadable::at(&path, format!("{unit} is masked, so that no file of sysctl.d is applied"))))
+}
+
+/// What ufw applies when it starts (`ufw-framework(8)`, `/usr/lib/ufw/ufw-init-functions`): the file that `IPT_SYSCTL` names, if
+/// `ENABLED=yes`, the program is installed and its unit is wanted by something.
+fn ufw(root: Rootfs<'_>) -> Fact<Option<Layer>> {
+    let path = ImagePath::new("/etc/ufw/ufw.conf");
+    let enabled = setting(root, &path, b"ENABLED")?.is_some_and(|value| value == b"yes" || value == b"YES");
+    if !enabled || mask_of(root, "ufw.service")?.is_some() {
+        return Ok(None);
+    }
+    // The program, under either name of its directory, and anything that wants its unit.
+    for patterns in [["/usr/lib/ufw/ufw-init", "/lib/ufw/ufw-init"], UFW_WANTED] {
+        let mut found = false;
+        for pattern in patterns {
+            let paths = root.glob(pattern).map_err(|error| Unreadable::at(&ImagePath::new(pattern), error.to_string()))?;
+            found |= !paths.is_empty();
+        }
+        if !found {
+            return Ok(None);
+        }
+    }
+    let Some(file) = setting(root, &ImagePath::new("/etc/default/ufw"), b"IPT_SYSCTL")?.filter(|file| !file.is_empty()) else {
+        return Ok(None);
+    };
+    let file = ImagePath::new(file);
+    let content = match root.read(&file) {
+        Ok(content) => Ok(content),
+        Err(error) if error.is_absent() => return Ok(None),
+        Err(error) => Err(Unreadable::reading(&file, &error)),
+    };
+    let mut layer = Layer::new("ufw");
+    layer.add(&file, &content);
+    Ok(Some(layer))
+}
+
+/// The last value of a variable in a file of shell assignments; nothing without the file.
+fn setting(root: Rootfs<'_>, path: &ImagePath, name: &[u8]) -> Fact<Option<Vec<u8>>> {
+    match root.read(path) {
+        Ok(content) => {
+            Ok(os_release::parse(&content).into_iter().rfind(|assignment| assignment.key == name).map(|found| found.value))
+        }
+        Err(ReadError::NotFound | ReadError::Dangling) => Ok(None),
+        Err(error) => Err(Unreadable::reading(path, &error)),
+    }
+}
+
+impl Sysctl {
+    /// What a parameter is set to once everything has been applied; nothing if nobody sets it. `key` is a path below `/proc/sys`
+    /// ([`sysctl::normalise`]).
+    ///
+    /// # Errors
+    /// A file that could not be read and might have had the last word.
+    pub fn configured(&self, key: &[u8]) -> Result<Option<Setting>, Unreadable> {
+        let mut result: Option<Setting> = None;
+        for layer in &self.layers {
+            let Some(mut setting) = layer.setting(key)? else { continue };
+            if let Some(before) = result {
+                setting.overrides = Some((before.path, before.line));
+            }
+            result = Some(setting);
+        }
+        Ok(result)
+    }
+
+    /// What single interfaces get, where `key` is one of `net/ipv?/conf/all|default/…`: by name, or by a pattern that fits names
+    /// still to come.
+    #[must_use]
+    pub fn of_interfaces(&self, key: &[u8]) -> Vec<Setting> {
+        self.layers.iter().flat_map(|layer| layer.of_interfaces(key)).collect()
+    }
+
+    /// The line in `/etc/sysctl.conf` that sets this to no effect, because nothing applies that file.
+    #[must_use]
+    pub fn unapplied(&self, key: &[u8]) -> Option<Setting> {
+        self.unapplied.as_ref()?.setting(key).ok().flatten()
+    }
+}
+
+/// The path of a parameter in `/proc`.
+#[must_use]
+pub fn proc_path(key: &[u8]) -> ImagePath {
+    ImagePath::new("/proc/sys").join(sysctl::normalise(key))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::facts::Target;
+    use crate::image::{Entry, FileKind, MemoryImage};
+
+    fn sysctl(image: &MemoryImage) -> Sysctl {
+        gather(&Facts::none(Target::image(Rootfs::new(image), jiff::civil::date(2026, 1, 1)))).unwrap()
+    }
+
+    fn value(image: &MemoryImage, key: &str) -> Option<(String, String)> {
+        let setting = sysctl(image).configured(key.as_bytes()).unwrap()?;
+        Some((setting.value.clone(), format!("{}:{}", setting.path, setting.line)))
+    }
+
+    fn is(value: &str, place: &str) -> (String, String) {
+        (value.into(), place.into())
+    }
+
+    #[test]
+    fn the_last_file_by_name_wins_whatever_its_directory() {
+        let image =
+            MemoryImage::new().file("/etc/sysctl.d/10-a.conf", "a.b=1\n").file("/usr/lib/sysctl.d/20-b.conf", "\na.b=2\n");
+        assert_eq!(value(&image, "a/b"), Some(is("2", "/usr/lib/sysctl.d/20-b.conf:2")));
+        let setting = sysctl(&image).configured(b"a/b").unwrap().unwrap();
+        assert_eq!(setting.overrides, Some((ImagePath::new("/etc/sysctl.d/10-a.conf"), 1)));
+    }
+
+    #[test]
+    fn sysctl_conf_counts_only_where_a_link_leads_to_it() {
+        let image = MemoryImage::new().file("/etc/sysctl.conf", "a.b=1\n");
+        assert_eq!(value(&image, "a/b"), None);
+        assert_eq!(sysctl(&image).unapplied(b"a/b").unwrap().line, 1);
+        let image = image.link("/etc/sysctl.d/99-sysctl.conf", "../sysctl.conf");
+        assert_eq!(value(&image, "a/b"), Some(is("1", "/etc/sysctl.d/99-sysctl.conf:1")));
+        assert_eq!(sysctl(&image).unapplied(b"a/b"), None);
+    }
+
+    #[test]
+    fn run_is_empty_at_boot() {
+        assert_eq!(value(&MemoryImage::new().file("/run/sysctl.d/a.conf", "a.b=1\n"), "a/b"), None);
+    }
+
+    #[test]
+    fn a_masked_service_applies_nothing() {
+        let image = MemoryImage::new().file("/etc/sysctl.d/a.conf", "a.b=1\n");
+        let image = image.link("/etc/systemd/system/systemd-sysctl.service", "/dev/null");
+        assert_eq!(value(&image, "a/b"), None);
+        assert!(sysctl(&image).stopped.is_some());
+    }
+
+    fn with_ufw(enabled: &str) -> MemoryImage {
+        MemoryImage::new()
+            .file("/etc/sysctl.d/a.conf", "net.ipv4.conf.all.log_martians=1\n")
+            .file("/etc/ufw/ufw.conf", format!("ENABLED={enabled}\n"))
+            .file("/etc/default/ufw", "IPT_SYSCTL=/etc/ufw/sysctl.conf\n")
+            .file("/etc/ufw/sysctl.conf", "net/ipv4/conf/all/log_martians=0\n")
+            .file("/usr/lib/ufw/ufw-init", "")
+    }
+
+    #[test]
+    fn ufw_has_the_last_word_once_it_runs() {
+        let (key, own) = ("net/ipv4/conf/all/log_martians", Some(is("1", "/etc/sysctl.d/a.conf:1")));
+        assert_eq!(value(&with_ufw("yes"), key), own, "nothing starts it");
+        let wanted = |image: MemoryImage| image.link("/etc/systemd/system/multi-user.target.wants/ufw.service", "x");
+        assert_eq!(value(&wanted(with_ufw("no")), key), own);
+        assert_eq!(value(&wanted(with_ufw("yes")), key), Some(is("0", "/etc/ufw/sysctl.conf:1")));
+    }
+
+    #[test]
+    fn an_unreadable_file_matters_only_if_it_could_have_had_the_last_word() {
+        let mut entry = Entry::new(FileKind::File, "");
+        entry.unreadable = true;
+        let image = MemoryImage::new().with("/etc/sysctl.d/20.conf", entry).file("/etc/sysctl.d/10.conf", "a.b=1\n");
+        assert!(sysctl(&image).configured(b"a/b").is_err());
+        assert!(sysctl(&image).configured(b"c/d").is_err());
+        assert_eq!(value(&image.file("/etc/sysctl.d/30.conf", "a.b=2\n"), "a/b"), Some(is("2", "/etc/sysctl.d/30.conf:1")));
+    }
+}
