@@ -12,7 +12,9 @@ mod exit;
 mod explain;
 mod files;
 mod man;
+mod output;
 mod rules;
+mod scan;
 mod schema;
 mod terminal;
 
@@ -53,10 +55,14 @@ struct Manners {
     /// Say more
     #[arg(short, long, global = true)]
     verbose: bool,
+    /// No progress, on a terminal either
+    #[arg(long, global = true)]
+    no_progress: bool,
 }
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    Scan(Box<scan::Args>),
     Explain(explain::Args),
     Rules(rules::Args),
     Benchmarks(benchmarks::Args),
@@ -93,6 +99,7 @@ fn run(arguments: Vec<OsString>) -> Exit {
     };
     let terminal = Terminal::new(&cli.manners);
     let done = match cli.command {
+        Command::Scan(arguments) => scan::run(&arguments, &terminal),
         Command::Explain(arguments) => explain::run(&arguments, &terminal),
         Command::Rules(arguments) => rules::run(&arguments, &terminal),
         Command::Benchmarks(arguments) => benchmarks::run(&arguments, &terminal),

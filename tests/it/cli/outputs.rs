@@ -1,0 +1,131 @@
+//! What a scan writes, where, and with which exit code.
+
+use std::fs::{self, File};
+use std::process::{Command, Stdio};
+
+use serde_json::Value;
+
+use super::{Place, karat};
+
+fn json(text: &str) -> Value {
+    serde_json::from_str(text).unwrap_or_else(|error| panic!("{error}: {text}"))
+}
+
+#[test]
+fn the_exit_code_is_the_same_for_every_format() {
+    let place = Place::new();
+    for format in ["table", "json"] {
+        let run = place.karat(&format!("scan root --rules ours --format {format}"));
+        assert_eq!(run.code, 0, "{format}: {}{}", run.out, run.err);
+    }
+    place.write("root/etc/issue", "Welcome\n");
+    for format in ["table", "json"] {
+        assert_eq!(place.karat(&format!("scan root --rules ours --format {format}")).code, 1);
+        let run = place.karat(&format!("scan root --rules ours --report-only --format {format}"));
+        assert_eq!(run.code, 0, "{format}: {}", run.err);
+    }
+    assert_eq!(place.karat("scan root --rules ours --fail-on critical").code, 0);
+}
+
+#[test]
+fn what_is_judged_follows_the_choice() {
+    let place = Place::new();
+    let controls = |arguments: &str| -> Vec<String> {
+        let run = place.karat(&format!("scan root --format json {arguments}"));
+        assert!(run.code < 2, "{arguments}: {}", run.err);
+        let findings = json(&run.out)["findings"].as_array().unwrap().clone();
+        findings.iter().map(|finding| finding["control"].as_str().unwrap().to_owned()).collect()
+    };
+    assert_eq!(controls("--rules ours"), ["login-banner", "motd-there"]);
+    assert_eq!(controls("--rules ours --rule motd-there"), ["motd-there"]);
+    let beside = controls("--rules ours --benchmark golden-baseline");
+    assert!(beside.len() > 2 && beside.ends_with(&["login-banner".into(), "motd-there".into()]), "{beside:?}");
+    // The rule answers a control of another benchmark only.
+    assert_eq!(controls("--benchmark golden-baseline --rule selinux-installed"), ["selinux-installed"]);
+    assert_eq!(controls("--benchmark cis-debian-12 --control 7.1.1"), ["7.1.1"]);
+}
+
+#[test]
+fn a_value_from_the_command_line_has_the_last_word_and_is_shown() {
+    let place = Place::new();
+    let run = place.karat("scan root --rules ours --rule login-banner --set login-banner.words=Welcome --format json");
+    assert_eq!(run.code, 1, "{}", run.err);
+    let values = &json(&run.out)["findings"][0]["rules"][0]["values"]["words"];
+    assert_eq!((values["value"].as_str(), values["from"].as_str()), (Some("Welcome"), Some("command line")));
+}
+
+#[test]
+fn several_reports_in_one_run_and_the_table_beside_them() {
+    let place = Place::new();
+    let run = place.karat("scan root --rules ours --name ami-7 --output json=a.json --output table=b.sarif");
+    assert_eq!(run.code, 0, "{}", run.err);
+    assert!(run.out.contains("FIT TO SHIP") && !run.out.contains('\u{1b}'), "{}", run.out);
+    assert_eq!(place.names(), ["a.json", "b.sarif", "ours", "root"]);
+    let saved = json(&fs::read_to_string(place.path("a.json")).unwrap());
+    assert_eq!(saved["image"]["name"], "ami-7");
+    // A saved scan is a baseline: what it knew does not shut the gate.
+    place.write("root/etc/issue", "Welcome\n");
+    assert_eq!(place.karat("scan root --rules ours --output json=a.json").code, 1);
+    assert_eq!(place.karat("scan root --rules ours --baseline a.json").code, 0);
+}
+
+#[test]
+fn a_dash_is_standard_output() {
+    let place = Place::new();
+    let run = place.karat("scan root --rules ours --output json=-");
+    assert_eq!(json(&run.out)["decision"]["verdict"], "ship");
+    assert_eq!(place.names(), ["ours", "root"]);
+}
+
+#[test]
+fn a_reader_who_goes_away_changes_nothing() {
+    let place = Place::new();
+    place.write("root/etc/issue", "Welcome\n");
+    for (arguments, code) in [("scan root --rules ours --format json", 1), ("rules list", 0), ("man", 0), ("completions bash", 0)]
+    {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_karat"));
+        command.current_dir(place.directory.path()).args(arguments.split_whitespace()).env_clear();
+        let (reader, writer) = std::io::pipe().unwrap();
+        drop(reader);
+        let output = command.stdout(Stdio::from(writer)).stderr(Stdio::piped()).output().unwrap();
+        assert_eq!(output.status.code(), Some(code), "{arguments}");
+        assert_eq!(String::from_utf8_lossy(&output.stderr), "", "{arguments}");
+    }
+}
+
+#[test]
+fn a_full_disk_is_no_verdict() {
+    let place = Place::new();
+    let run = place.karat("scan root --rules ours --output json=/dev/full");
+    assert_eq!(run.code, 2, "{}", run.err);
+    assert!(run.err.contains("cannot write /dev/full"), "{}", run.err);
+    let mut command = Command::new(env!("CARGO_BIN_EXE_karat"));
+    let full = File::options().write(true).open("/dev/full").unwrap();
+    command.args(["benchmarks", "list"]).stdout(full);
+    assert_eq!(command.output().unwrap().status.code(), Some(2));
+}
+
+#[test]
+fn colours_are_for_terminals_and_for_those_who_ask() {
+    let place = Place::new();
+    let colored = |arguments: &str, environment: &[(&str, &str)]| {
+        karat(place.directory.path(), &format!("scan root --rules ours {arguments}"), environment).out.contains('\u{1b}')
+    };
+    assert!(!colored("", &[]));
+    assert!(colored("--color always", &[]));
+    assert!(colored("", &[("FORCE_COLOR", "1")]) && colored("", &[("CLICOLOR_FORCE", "1")]));
+    assert!(!colored("", &[("FORCE_COLOR", "1"), ("NO_COLOR", "1")]));
+    assert!(!colored("--color never", &[("FORCE_COLOR", "1")]));
+    assert!(!colored("--format json --color always", &[]));
+}
+
+#[test]
+fn quiet_says_the_verdict_and_stats_go_to_standard_error() {
+    let place = Place::new();
+    let run = place.karat("scan root --rules ours --quiet");
+    assert_eq!(run.out.lines().count(), 1, "{}", run.out);
+    assert_eq!(run.err, "");
+    let run = place.karat("scan root --rules ours --stats --format json");
+    assert!(run.err.contains("MiB"), "{}", run.err);
+    json(&run.out);
+}
