@@ -111,21 +111,10 @@ fn image_info(facts: &Facts<'_>) -> ImageInfo {
         os: os.and_then(|os| text(&os.id)),
         os_version: os.and_then(|os| text(&os.version)),
         os_name: os.and_then(|os| text(&os.name)),
-        architecture: packages.and_then(architecture),
+        architecture: packages.and_then(|packages| packages.architecture().map(str::to_owned)),
         packages: packages.map(|packages| packages.installed.len() as u64),
         files: facts.tree().ok().map(|tree| tree.coverage.entries),
     }
-}
-
-/// The architecture most packages have, leaving out the independent ones.
-fn architecture(packages: &crate::facts::Packages) -> Option<String> {
-    let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
-    for package in &packages.installed {
-        if !matches!(package.architecture.as_str(), "" | "all" | "noarch" | "(none)") {
-            *counts.entry(&package.architecture).or_default() += 1;
-        }
-    }
-    counts.into_iter().max_by_key(|&(_, count)| count).map(|(name, _)| name.to_owned())
 }
 
 fn troubles(facts: &Facts<'_>) -> Vec<Trouble> {

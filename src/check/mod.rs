@@ -13,6 +13,10 @@
 mod account_files;
 mod accounts;
 mod applies;
+mod audit_call;
+mod audit_program;
+mod audit_setting;
+mod audit_watch;
 mod file;
 mod groups;
 mod home_files;
@@ -94,6 +98,16 @@ checks! {
     AccountFiles: account_files::AccountFiles,
     /// Accounts: names, ids, login programs, passwords, home directories.
     Accounts: accounts::Accounts,
+    /// System calls that are recorded.
+    AuditCall: audit_call::AuditCall,
+    /// Programs whose execution is recorded.
+    AuditProgram: audit_program::AuditProgram,
+    /// What is set along with the audit rules.
+    AuditSetting: audit_setting::AuditSetting,
+    /// Files that are watched.
+    AuditWatch: audit_watch::AuditWatch,
+    /// The configuration of auditd.
+    Auditd: audit_setting::Auditd,
     /// Files by path or pattern: existence, mode, owner, group, link.
     File: file::File,
     /// Groups: names, ids, members.

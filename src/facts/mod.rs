@@ -6,6 +6,8 @@
 //! To add a fact: one file with its type and `pub fn gather(facts: &Facts<'_>) -> Fact<T>`, and one line in the list below.
 
 pub mod accounts;
+mod audit;
+mod auditd;
 mod drop_ins;
 mod files;
 pub mod login_defs;
@@ -21,6 +23,8 @@ use jiff::civil::Date;
 use rayon::prelude::*;
 
 pub use accounts::{Accounts, Shadow};
+pub use audit::{AuditRule, AuditRules};
+pub use auditd::Auditd;
 pub use files::{FileFact, FileState};
 pub use login_defs::{LoginDefs, UseraddDefaults};
 pub use os::Os;
@@ -200,6 +204,10 @@ macro_rules! facts {
 }
 
 facts! {
+    /// The audit rules as they are loaded at boot.
+    audit: AuditRules = audit::gather as Audit;
+    /// The configuration of auditd.
+    auditd: Auditd = auditd::gather as Auditd;
     /// What `os-release` says.
     os: Os = os::gather as Os;
     /// The stacks of PAM.

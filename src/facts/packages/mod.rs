@@ -9,6 +9,7 @@ mod owners;
 mod rpm;
 
 use std::cmp::Ordering;
+use std::collections::BTreeMap;
 
 pub use owners::Owners;
 pub(super) use owners::gather as gather_owners;
@@ -124,6 +125,18 @@ pub struct Packages {
 impl Packages {
     fn new(family: Family, database: ImagePath) -> Self {
         Self { family, database, installed: Vec::new(), removed: Vec::new(), others: Vec::new() }
+    }
+
+    /// The architecture most packages have, leaving out those for any.
+    #[must_use]
+    pub fn architecture(&self) -> Option<&str> {
+        let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
+        for package in &self.installed {
+            if !matches!(package.architecture.as_str(), "" | "all" | "noarch" | "(none)") {
+                *counts.entry(&package.architecture).or_default() += 1;
+            }
+        }
+        counts.into_iter().max_by_key(|&(_, count)| count).map(|(name, _)| name)
     }
 
     /// The packages of this name, or `name:architecture`: several where there are several architectures, or versions of a kernel.

@@ -1,0 +1,108 @@
+//! System calls that are recorded.
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use super::{Kind, Names, unknown};
+use crate::facts::{AuditRules, FactId, Facts, Needs};
+use crate::finding::{Evidence, Outcome};
+
+/// These system calls are recorded under exactly these filters, on every architecture the kernel takes calls of. How many rules it takes,
+/// and in which order they name calls and filters, does not matter.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct AuditCall {
+    /// The system calls; each has to be recorded. One that an architecture does not have is left out there.
+    pub syscall: Names,
+    /// The filters besides `arch` and `key`, such as `auid>=1000` or `exit=-EACCES`.
+    #[serde(default)]
+    pub filter: Vec<String>,
+    /// The architectures, `b32` and `b64`; both if not given.
+    pub arch: Option<Vec<String>>,
+}
+
+impl Kind for AuditCall {
+    fn needs(&self, _: &Facts<'_>, needs: &mut Needs) {
+        needs.fact(FactId::Audit);
+        needs.fact(FactId::Packages);
+    }
+
+    fn evaluate(&self, facts: &Facts<'_>) -> Outcome {
+        let rules = match in_force(facts) {
+            Ok(rules) => rules,
+            Err(outcome) => return *outcome,
+        };
+        let mut filters = self.filter.clone();
+        filters.sort();
+        let (mut seen, mut missing) = (Vec::new(), Vec::new());
+        for arch in architectures(facts, self.arch.as_deref()) {
+            for syscall in self.syscall.0.iter().filter(|name| exists(name, &arch, is_arm(facts))) {
+                if let Some(known) = rules.calling(syscall, &arch, &filters).next() {
+                    seen.push(Evidence::at(&known.path).line(known.line).found(format!("records {syscall} on {arch}")));
+                } else {
+                    let expected = format!("-a always,exit -F arch={arch} -S {syscall}{}", written(&filters));
+                    missing.push(nothing(rules).expected(expected));
+                }
+            }
+        }
+        Outcome::decide(missing.is_empty(), if missing.is_empty() { seen } else { missing })
+    }
+}
+
+/// That no rule in force does it, and at which line loading ended if it did.
+pub(super) fn nothing(rules: &AuditRules) -> Evidence {
+    let evidence = Evidence::at(&rules.place).found("no rule in force");
+    match rules.stopped_at() {
+        Some(why) => evidence.because(format!("what comes after is not loaded: {why}")),
+        None => evidence,
+    }
+}
+
+/// Filters as auditctl takes them.
+pub(super) fn written(filters: &[String]) -> String {
+    filters.iter().fold(String::new(), |all, filter| all + if filter == "euid!=uid" { " -C " } else { " -F " } + filter)
+}
+
+/// The rules in force, or the verdict that none can speak: auditing is switched off, or loading ended at a line auditctl refuses.
+pub(super) fn in_force<'f>(facts: &'f Facts<'_>) -> Result<&'f AuditRules, Box<Outcome>> {
+    let rules = facts.audit().map_err(|unreadable| Box::new(unknown(&unreadable)))?;
+    match rules.silenced() {
+        Some(known) => {
+            let evidence = Evidence::at(&known.path).line(known.line).found("-a never,task").expected("no such rule");
+            Err(Box::new(Outcome::fail(vec![evidence.because("it switches auditing off for every task")])))
+        }
+        None => Ok(rules),
+    }
+}
+
+/// The architectures to cover: both where not said, but only `b64` on ARM, whose images run no 32-bit programs.
+pub(super) fn architectures(facts: &Facts<'_>, asked: Option<&[String]>) -> Vec<String> {
+    let asked = asked.map_or_else(|| vec!["b32".to_owned(), "b64".to_owned()], <[String]>::to_vec);
+    if is_arm(facts) { asked.into_iter().filter(|arch| arch == "b64").collect() } else { asked }
+}
+
+fn is_arm(facts: &Facts<'_>) -> bool {
+    facts.packages().ok().and_then(|packages| packages.architecture()).is_some_and(|name| matches!(name, "arm64" | "aarch64"))
+}
+
+/// Whether an architecture has a system call (`syscalls(2)`; asm-generic/unistd.h for ARM, which never had the old ones).
+fn exists(syscall: &str, arch: &str, arm: bool) -> bool {
+    const ONLY_32: [&str; 1] = ["stime"];
+    const NOT_ON_ARM: [&str; 14] = [
+        "open",
+        "creat",
+        "unlink",
+        "rename",
+        "chmod",
+        "chown",
+        "lchown",
+        "rmdir",
+        "mkdir",
+        "link",
+        "symlink",
+        "create_module",
+        "query_module",
+        "mknod",
+    ];
+    !(arch == "b64" && ONLY_32.contains(&syscall) || arm && NOT_ON_ARM.contains(&syscall))
+}

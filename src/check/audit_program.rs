@@ -1,0 +1,89 @@
+//! Programs whose execution is recorded.
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use super::{Kind, Names, audit_call, unknown};
+use crate::facts::{FactId, Facts, Needs, Selector};
+use crate::finding::{Evidence, Outcome};
+use crate::image::FileKind;
+use crate::path::ImagePath;
+
+/// Every execution of these programs is recorded under exactly these filters.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct AuditProgram {
+    /// Programs by path; links are followed. One that does not exist is passed over.
+    pub path: Option<Names>,
+    /// `true`: every setuid and setgid program of the whole tree.
+    #[serde(default)]
+    pub privileged: bool,
+    /// The filters besides `path`, `perm` and `key`.
+    #[serde(default)]
+    pub filter: Vec<String>,
+}
+
+impl AuditProgram {
+    fn selector() -> Selector {
+        Selector { kinds: [FileKind::File].into(), mode_any: 0o6000, ..Selector::default() }
+    }
+
+    /// The programs, or what keeps them from being known.
+    fn programs(&self, facts: &Facts<'_>) -> Result<Vec<ImagePath>, Box<Outcome>> {
+        let mut programs = Vec::new();
+        for path in self.path.iter().flat_map(|names| &names.0) {
+            let found = facts.files(path).map_err(|unreadable| Box::new(unknown(&unreadable)))?;
+            programs.extend(found.iter().filter_map(|state| state.leads_to.as_ref().ok()).map(|(path, _)| path.clone()));
+        }
+        if self.privileged {
+            let tree = facts.tree().map_err(|unreadable| Box::new(unknown(&unreadable)))?;
+            let matches = tree.matches(&Self::selector()).map(|matches| (&matches.found, matches.total));
+            let Some((found, total)) = matches.filter(|(found, total)| found.len() as u64 == *total) else {
+                return Err(Box::new(Outcome::unknown("there are more setuid programs than are looked at", Vec::new())));
+            };
+            if tree.coverage.gaps_total > 0 {
+                let reason = format!(
+                    "{} places of the tree could not be read: {total} setuid programs were found elsewhere",
+                    tree.coverage.gaps_total
+                );
+                return Err(Box::new(Outcome::unknown(reason, Vec::new())));
+            }
+            programs.extend(found.keys().cloned());
+        }
+        Ok(programs)
+    }
+}
+
+impl Kind for AuditProgram {
+    fn needs(&self, _: &Facts<'_>, needs: &mut Needs) {
+        needs.fact(FactId::Audit);
+        self.path.iter().flat_map(|names| &names.0).for_each(|path| needs.files(path));
+        if self.privileged {
+            needs.tree(Self::selector());
+        }
+    }
+
+    fn evaluate(&self, facts: &Facts<'_>) -> Outcome {
+        let (rules, programs) = match audit_call::in_force(facts).and_then(|rules| Ok((rules, self.programs(facts)?))) {
+            Ok(both) => both,
+            Err(outcome) => return *outcome,
+        };
+        if programs.is_empty() {
+            return Outcome::not_applicable("there is no such program");
+        }
+        let mut filters = self.filter.clone();
+        filters.sort();
+        let outcomes = programs.iter().map(|program| {
+            if let Some(known) = rules.executing(program, &filters).next() {
+                return Outcome::pass(vec![Evidence::at(&known.path).line(known.line).found(format!("records {program}"))]);
+            }
+            let expected = format!("-a always,exit -F path={program} -F perm=x{}", audit_call::written(&filters));
+            Outcome::fail(vec![audit_call::nothing(rules).found(format!("nothing records {program}")).expected(expected)])
+        });
+        Outcome::all(outcomes.collect())
+    }
+
+    fn flaw(&self) -> Option<String> {
+        (self.path.is_none() && !self.privileged).then(|| "it names no program: known: path, privileged".into())
+    }
+}

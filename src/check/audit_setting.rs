@@ -1,0 +1,67 @@
+//! What is set along with the audit rules, and in auditd.conf.
+
+use super::matcher::matched;
+use super::{Kind, Observed, unknown};
+use crate::facts::{FactId, Facts, Needs};
+use crate::finding::{Evidence, Outcome};
+
+matched! {
+    /// A control among the audit rules, such as `e` (2 locks them until the next boot), `b` or `f`.
+    pub struct AuditSetting {
+        /// The option of auditctl(8) without dashes.
+        pub option: String,
+    }
+}
+
+matched! {
+    /// A setting of auditd.conf(5). Names do not mind case; the last line of a name counts. Words are compared in lower case.
+    pub struct Auditd {
+        /// The name.
+        pub key: String,
+    }
+}
+
+impl Kind for AuditSetting {
+    fn needs(&self, _: &Facts<'_>, needs: &mut Needs) {
+        needs.fact(FactId::Audit);
+    }
+
+    fn evaluate(&self, facts: &Facts<'_>) -> Outcome {
+        let rules = match facts.audit() {
+            Ok(rules) => rules,
+            Err(unreadable) => return unknown(&unreadable),
+        };
+        match rules.controls.get(&self.option) {
+            Some((value, path, line)) => self.matcher().judge(Some(&Observed::new(value)), Evidence::at(path).line(*line)),
+            None => self.matcher().judge(None, Evidence::at(&rules.place)),
+        }
+    }
+
+    fn flaw(&self) -> Option<String> {
+        self.matcher().flaw()
+    }
+}
+
+impl Kind for Auditd {
+    fn needs(&self, _: &Facts<'_>, needs: &mut Needs) {
+        needs.fact(FactId::Auditd);
+    }
+
+    fn evaluate(&self, facts: &Facts<'_>) -> Outcome {
+        let config = match facts.auditd() {
+            Ok(config) => config,
+            Err(unreadable) => return unknown(&unreadable),
+        };
+        match config.setting(&self.key) {
+            Some((value, line)) => {
+                let observed = Observed::new(value.to_ascii_lowercase());
+                self.matcher().judge(Some(&observed), Evidence::at(&config.path).line(line))
+            }
+            None => self.matcher().judge(None, Evidence::at(&config.path)),
+        }
+    }
+
+    fn flaw(&self) -> Option<String> {
+        self.matcher().flaw()
+    }
+}

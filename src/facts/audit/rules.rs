@@ -1,0 +1,151 @@
+//! The rules in force after loading, and what they cover.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::facts::Unreadable;
+use crate::image::{FileKind, Rootfs};
+use crate::path::ImagePath;
+use crate::syntax::audit_rules::{Line, Rule};
+
+/// One rule in force.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AuditRule {
+    /// The file.
+    pub path: ImagePath,
+    /// The line, from 1.
+    pub line: u32,
+    /// What it asks for.
+    pub rule: Rule,
+    /// What it watches, links followed as the kernel does when the rule is loaded; and whether that is a directory.
+    pub watched: Option<(ImagePath, bool)>,
+}
+
+/// The rules in force and the controls set with them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AuditRules {
+    /// The rules in the order the kernel has them.
+    pub rules: Vec<AuditRule>,
+    /// Controls by name without dashes (`e`, `b`, `f`): value and place.
+    pub controls: BTreeMap<String, (String, ImagePath, u32)>,
+    /// What auditctl refuses: loading ends there where the file is read as it stands (unless `-c` or `-i` comes before).
+    pub broken: Vec<Unreadable>,
+    /// The file or folder they come from.
+    pub place: ImagePath,
+}
+
+impl AuditRules {
+    /// Loads lines as auditctl does, after augenrules put the controls in their places if it merged them.
+    pub(super) fn load(root: Rootfs<'_>, lines: Vec<(ImagePath, u32, Line)>, merged: bool, place: ImagePath) -> Self {
+        let mut loaded = Self { rules: Vec::new(), controls: BTreeMap::new(), broken: Vec::new(), place };
+        for (path, line, said) in lines {
+            let goes_on = loaded.controls.contains_key("c") || loaded.controls.contains_key("i");
+            // Locked: the kernel refuses what comes after `-e 2`. Merged, `-e` is always last.
+            let locked = !merged && loaded.controls.get("e").is_some_and(|(value, ..)| value == "2");
+            if locked || (!goes_on && !loaded.broken.is_empty()) {
+                continue;
+            }
+            match said {
+                // augenrules writes one -D before everything else.
+                Line::DeleteAll if merged => {}
+                Line::DeleteAll => loaded.rules.clear(),
+                Line::Control { name, value } => {
+                    loaded.controls.insert(name, (value, path, line));
+                }
+                Line::Broken(why) => {
+                    loaded.broken.push(Unreadable::at_line(&path, line, format!("auditctl cannot read this line: {why}")));
+                }
+                Line::Rule(rule) => loaded.add(root, path, line, rule),
+            }
+        }
+        loaded
+    }
+
+    fn add(&mut self, root: Rootfs<'_>, path: ImagePath, line: u32, rule: Rule) {
+        let watched = rule.path.as_ref().map(|watched| {
+            let watched = ImagePath::new(watched);
+            match root.resolve(&watched) {
+                Ok(found) => (found.path, found.metadata.kind == FileKind::Directory),
+                Err(_) => (watched, rule.tree || rule.path.as_ref().is_some_and(|path| path.ends_with(b"/"))),
+            }
+        });
+        if rule.deletes {
+            let same = |known: &AuditRule| Rule { deletes: true, ..known.rule.clone() } == rule;
+            self.rules.retain(|known| !same(known));
+            return;
+        }
+        let at = if rule.first { 0 } else { self.rules.len() };
+        self.rules.insert(at, AuditRule { path, line, rule, watched });
+    }
+
+    /// A rule that switches auditing off for every task (`-a never,task`), before any other could speak.
+    #[must_use]
+    pub fn silenced(&self) -> Option<&AuditRule> {
+        self.rules.iter().find(|known| known.rule.list == "task" && !known.rule.always && known.rule.filters.is_empty())
+    }
+
+    /// The rules that record this access to a path: every access of `perms`, on the path itself or a directory above it.
+    pub fn watching<'r>(&'r self, path: &'r ImagePath, perms: &'r str) -> impl Iterator<Item = &'r AuditRule> {
+        self.recording().filter(move |known| {
+            let Some((watched, directory)) = &known.watched else { return false };
+            let there = watched == path || (*directory && path.is_within(watched));
+            let all = known.rule.perm.as_ref().is_none_or(|has| perms.chars().all(|perm| has.contains(perm)));
+            there && all && known.rule.filters.is_empty() && !self.never_before(known, None)
+        })
+    }
+
+    /// The rules that record a system call on this architecture under exactly these filters.
+    pub fn calling<'r>(&'r self, syscall: &'r str, arch: &'r str, filters: &'r [String]) -> impl Iterator<Item = &'r AuditRule> {
+        self.recording().filter(move |known| {
+            let rule = &known.rule;
+            rule.path.is_none()
+                && rule.arch.as_ref().is_none_or(|has| has == arch)
+                && rule.syscalls.iter().any(|name| name == syscall || name == "all")
+                && rule.filters == filters
+                && !self.never_before(known, Some(syscall))
+        })
+    }
+
+    /// The rules that record the execution of a program under exactly these filters.
+    pub fn executing<'r>(&'r self, program: &'r ImagePath, filters: &'r [String]) -> impl Iterator<Item = &'r AuditRule> {
+        self.recording().filter(move |known| {
+            let there = known.watched.as_ref().is_some_and(|(watched, _)| watched == program);
+            let runs = known.rule.perm.as_ref().is_none_or(|perm| perm.contains('x'));
+            there && runs && known.rule.filters == filters && !self.never_before(known, None)
+        })
+    }
+
+    fn recording(&self) -> impl Iterator<Item = &AuditRule> {
+        self.rules.iter().filter(|known| known.rule.always && known.rule.list == "exit")
+    }
+
+    /// Whether an earlier `never` rule takes everything that this rule would record: the first rule that matches decides.
+    fn never_before(&self, rule: &AuditRule, syscall: Option<&str>) -> bool {
+        let before = self.rules.iter().take_while(|known| !std::ptr::eq(*known, rule));
+        before.filter(|known| !known.rule.always && known.rule.list == "exit").any(|never| covers(never, rule, syscall))
+    }
+
+    /// Why a rule that stands in a file may not be in force: what auditctl stopped at.
+    #[must_use]
+    pub fn stopped_at(&self) -> Option<String> {
+        self.broken.first().map(ToString::to_string)
+    }
+}
+
+/// Whether every event of one rule, or those of one of its system calls, are events of another.
+fn covers(wide: &AuditRule, narrow: &AuditRule, syscall: Option<&str>) -> bool {
+    let set = |list: &[String]| list.iter().cloned().collect::<BTreeSet<_>>();
+    let calls =
+        wide.rule.syscalls.is_empty() || wide.rule.syscalls.iter().any(|name| name == "all" || Some(name.as_str()) == syscall);
+    let arch = wide.rule.arch.is_none() || wide.rule.arch == narrow.rule.arch;
+    let path = match (&wide.watched, &narrow.watched) {
+        (None, _) => true,
+        (Some((wide, directory)), Some((narrow, _))) => narrow == wide || (*directory && narrow.is_within(wide)),
+        (Some(_), None) => false,
+    };
+    let perm = match (&wide.rule.perm, &narrow.rule.perm) {
+        (None, _) => true,
+        (Some(wide), Some(narrow)) => narrow.chars().all(|perm| wide.contains(perm)),
+        (Some(_), None) => false,
+    };
+    calls && arch && path && perm && set(&wide.rule.filters).is_subset(&set(&narrow.rule.filters))
+}
