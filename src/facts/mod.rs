@@ -16,6 +16,7 @@ pub mod packages;
 mod pam;
 pub mod sysctl;
 mod tree;
+pub mod units;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -32,6 +33,7 @@ pub use packages::{Owners, Packages};
 pub use pam::{ModuleOption, Pam, Stack, Step};
 pub use sysctl::Sysctl;
 pub use tree::{Selector, TreeFact, TreeMatches};
+pub use units::Units;
 
 use crate::image::{ReadError, Rootfs};
 use crate::path::ImagePath;
@@ -226,6 +228,8 @@ facts! {
     shadow: Shadow = accounts::gather_shadow as Shadow;
     /// Kernel parameters that are set at boot.
     sysctl: Sysctl = sysctl::gather as Sysctl;
+    /// The units of systemd, as the image will boot with them.
+    units: Units = units::gather as Units after Os;
 }
 
 /// Everything the chosen checks asked for.

@@ -12,3 +12,4 @@ mod packages;
 mod reports;
 mod sample;
 mod truth;
+mod units;
