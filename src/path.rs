@@ -150,6 +150,39 @@ pub fn printable(bytes: &[u8]) -> String {
     out
 }
 
+/// The bytes that [`printable`] made this text of.
+#[must_use]
+pub fn unprintable(text: &str) -> Vec<u8> {
+    let mut out = Vec::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(at) = rest.find('\\') {
+        out.extend_from_slice(&rest.as_bytes()[..at]);
+        rest = &rest[at + 1..];
+        let simple = [("\\", b'\\'), ("n", b'\n'), ("t", b'\t'), ("r", b'\r')];
+        if let Some((letter, byte)) = simple.iter().find(|(letter, _)| rest.starts_with(letter)) {
+            out.push(*byte);
+            rest = &rest[letter.len()..];
+        } else if let Some(byte) = rest.strip_prefix('x').and_then(|hex| u8::from_str_radix(hex.get(..2)?, 16).ok()) {
+            out.push(byte);
+            rest = &rest[3..];
+        } else if let Some((character, end)) = braced(rest) {
+            out.extend_from_slice(character.encode_utf8(&mut [0; 4]).as_bytes());
+            rest = &rest[end..];
+        } else {
+            out.push(b'\\');
+        }
+    }
+    out.extend_from_slice(rest.as_bytes());
+    out
+}
+
+/// The character that `u{…}` stands for, and where the text after it begins.
+fn braced(text: &str) -> Option<(char, usize)> {
+    let hex = text.strip_prefix("u{")?;
+    let end = hex.find('}')?;
+    Some((char::from_u32(u32::from_str_radix(hex.get(..end)?, 16).ok()?)?, end + 3))
+}
+
 /// Text that should be safe to show already, made so in any case: only what is unsafe is escaped, line breaks among it. For text
 /// that comes from elsewhere than this run, such as a saved scan or somebody's rules.
 #[must_use]
@@ -201,6 +234,15 @@ mod tests {
     #[test]
     fn a_hostile_name_cannot_steer_a_terminal() {
         assert_eq!(printable(b"a\x1b[31m\n\xff\xe2\x80\xae\\"), "a\\u{1b}[31m\\n\\xff\\u{202e}\\\\");
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn what_is_printed_says_exactly_what_was_there(bytes: Vec<u8>, text: String) {
+            proptest::prop_assert_eq!(unprintable(&printable(&bytes)), bytes);
+            proptest::prop_assert_eq!(unprintable(&printable(text.as_bytes())), text.as_bytes());
+            let _ = unprintable(&text);
+        }
     }
 
     #[test]

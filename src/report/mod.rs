@@ -1,6 +1,7 @@
 //! Reports: one file a format, all of the same scan and decision.
 
 pub mod json;
+mod sarif;
 pub mod table;
 
 use std::io::{self, Write};
@@ -24,11 +25,13 @@ pub enum Format {
     Table,
     /// The whole scan with its decision; can be read back.
     Json,
+    /// SARIF 2.1.0, for code scanning.
+    Sarif,
 }
 
 impl Format {
     /// All, in the order they are listed.
-    pub const ALL: [Self; 2] = [Self::Table, Self::Json];
+    pub const ALL: [Self; 3] = [Self::Table, Self::Json, Self::Sarif];
 
     /// The name it is chosen by.
     #[must_use]
@@ -36,6 +39,7 @@ impl Format {
         match self {
             Self::Table => "table",
             Self::Json => "json",
+            Self::Sarif => "sarif",
         }
     }
 
@@ -45,6 +49,7 @@ impl Format {
         match self {
             Self::Table => Box::new(table::Table::default()),
             Self::Json => Box::new(json::Json),
+            Self::Sarif => Box::new(sarif::Sarif),
         }
     }
 }

@@ -11,5 +11,6 @@ mod overlay;
 mod packages;
 mod reports;
 mod sample;
+mod sarif;
 mod truth;
 mod units;
