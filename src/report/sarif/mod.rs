@@ -13,10 +13,10 @@ use std::io::{self, Write};
 use serde_json::json;
 use serde_sarif::sarif::{
     ArtifactLocation, Invocation, Notification, PropertyBag, ReportingDescriptorReference, Run, RunAutomationDetails,
-    Sarif as Log, Tool, ToolComponent,
+    Sarif as Log, Tool,
 };
 
-use self::results::Cut;
+use self::results::{BYTES, Cut, size_of};
 use self::rules::{CUT, Catalogue, NOTE, TROUBLE};
 use self::text::{IMAGE_ROOT, location, message, piece};
 use super::Report;
@@ -40,15 +40,16 @@ impl Report for Sarif {
 }
 
 fn run(scan: &Scan, decision: &Decision) -> Run {
-    let (candidates, left_out) = results::candidates(scan);
+    let (candidates, left_out) = results::candidates(&scan.findings);
     let catalogue = Catalogue::new(scan, &results::used(&candidates));
-    let (results, mut cut) = results::results(scan, decision, &catalogue, &candidates);
+    let (driver, taxonomy) = (catalogue.driver(), catalogue.taxonomy());
+    let room = BYTES.saturating_sub(size_of(&driver) + size_of(&taxonomy));
+    let (results, mut cut) = results::results(scan, decision, &catalogue, &candidates, room);
     cut.results += left_out;
 
-    let driver: ToolComponent = catalogue.driver();
     let mut run = Run::builder().tool(Tool::builder().driver(driver).build()).build();
     run.results = Some(results);
-    run.taxonomies = Some(vec![catalogue.taxonomy()]);
+    run.taxonomies = Some(vec![taxonomy]);
     run.invocations = Some(vec![invocation(scan, decision, &cut)]);
     run.automation_details = Some(RunAutomationDetails { id: Some(automation_id(scan)), ..RunAutomationDetails::default() });
     run.column_kind = Some(json!("unicodeCodePoints"));

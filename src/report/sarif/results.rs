@@ -17,7 +17,7 @@ pub(super) const RESULTS: usize = 25_000;
 /// GitHub shows no more places of a result (it takes 1,000).
 pub(super) const LOCATIONS: usize = 100;
 
-/// Bytes of all results together. GitHub takes files of 10 MB compressed; this holds before compression, so it holds after.
+/// Bytes of rules, controls and results together. GitHub takes files of 10 MB compressed; this holds before compression, so it holds after.
 pub(super) const BYTES: usize = 9_000_000;
 
 /// One result to be: a finding and one of its rules, or none where a person has to look.
@@ -54,9 +54,9 @@ impl<'s> Candidate<'s> {
 }
 
 /// The candidates of a scan in the order of its controls, and how many had to be left out.
-pub(super) fn candidates(scan: &Scan) -> (Vec<Candidate<'_>>, usize) {
+pub(super) fn candidates(findings: &[Finding]) -> (Vec<Candidate<'_>>, usize) {
     let mut all: Vec<(usize, Candidate<'_>)> = Vec::new();
-    for finding in &scan.findings {
+    for finding in findings {
         if finding.rules.is_empty() {
             all.push((all.len(), Candidate { finding, rule: None }));
         }
@@ -71,7 +71,7 @@ pub(super) fn candidates(scan: &Scan) -> (Vec<Candidate<'_>>, usize) {
     (all.into_iter().map(|(_, candidate)| candidate).collect(), left_out)
 }
 
-/// What was left out to keep within [`BYTES`].
+/// What was left out for want of room.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Cut {
     pub(super) results: usize,
@@ -85,6 +85,7 @@ pub(super) fn results(
     decision: &Decision,
     catalogue: &Catalogue<'_>,
     candidates: &[Candidate<'_>],
+    room: usize,
 ) -> (Vec<Result>, Cut) {
     let mut order: Vec<usize> = (0..candidates.len()).collect();
     order.sort_by_key(|&at| candidates.get(at).map(|candidate| (candidate.order(), at)));
@@ -93,12 +94,12 @@ pub(super) fn results(
         let Some(candidate) = candidates.get(at) else { continue };
         let mut made = result(scan, decision, catalogue, candidate, LOCATIONS);
         let mut size = size_of(&made);
-        if bytes + size > BYTES {
+        if bytes + size > room {
             cut.locations += made.related_locations.as_ref().map_or(0, Vec::len);
             made = result(scan, decision, catalogue, candidate, 1);
             size = size_of(&made);
         }
-        if bytes + size > BYTES {
+        if bytes + size > room {
             cut.results += 1;
             continue;
         }
@@ -108,8 +109,9 @@ pub(super) fn results(
     (kept.into_values().collect(), cut)
 }
 
-fn size_of(result: &Result) -> usize {
-    serde_json::to_vec(result).map_or(0, |bytes| bytes.len() + 1)
+/// How many bytes this takes in the file.
+pub(super) fn size_of(part: &impl serde::Serialize) -> usize {
+    serde_json::to_vec(part).map_or(0, |bytes| bytes.len() + 1)
 }
 
 fn result(scan: &Scan, decision: &Decision, catalogue: &Catalogue<'_>, candidate: &Candidate<'_>, places: usize) -> Result {
@@ -234,4 +236,28 @@ fn suppression(waiver: &WaiverUse) -> Suppression {
 /// The rules that these results speak of.
 pub(super) fn used<'s>(candidates: &[Candidate<'s>]) -> BTreeSet<&'s str> {
     candidates.iter().map(Candidate::rule_id).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_more_results_than_github_takes_those_that_matter_most_are_kept_in_order() {
+        let finding = |at: usize| Finding {
+            control: at.to_string(),
+            title: String::new(),
+            level: 1,
+            severity: Severity::Low,
+            status: if at.is_multiple_of(2) { Status::Pass } else { Status::Fail },
+            reason: None,
+            waiver: None,
+            rules: Vec::new(),
+        };
+        let findings: Vec<Finding> = (0..RESULTS + 10).map(finding).collect();
+        let (kept, left_out) = candidates(&findings);
+        assert_eq!((kept.len(), left_out), (RESULTS, 10));
+        assert_eq!(kept.iter().filter(|one| one.finding.status == Status::Fail).count(), RESULTS / 2 + 5);
+        assert!(kept.iter().map(|one| one.finding.control.parse::<usize>().unwrap()).is_sorted());
+    }
 }

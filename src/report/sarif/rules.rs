@@ -24,6 +24,9 @@ pub(super) const CUT: &str = "cut";
 /// GitHub takes 20 tags a rule and shows 10.
 const TAGS: usize = 10;
 
+/// Controls that a rule names as its relations. The results name every one: `taxa`.
+const RELATIONS: usize = 100;
+
 /// The level of a failure.
 pub(super) const fn level(severity: Severity) -> &'static str {
     match severity {
@@ -145,7 +148,8 @@ impl<'s> Catalogue<'s> {
         rule.default_configuration =
             Some(ReportingConfiguration { level: Some(json!(level(info.severity))), ..ReportingConfiguration::default() });
         // A manual control is not related to its rule, but only to its own result.
-        rule.relationships = (id != MANUAL && !controls.is_empty()).then(|| controls.iter().map(relationship).collect());
+        rule.relationships =
+            (id != MANUAL && !controls.is_empty()).then(|| controls.iter().take(RELATIONS).map(relationship).collect());
         rule.properties = Some(PropertyBag {
             tags: Some(tags),
             additional_properties: properties.into_iter().map(|(key, value)| (key.into(), value)).collect(),
