@@ -23,6 +23,7 @@ mod home_files;
 mod line;
 mod login_defs;
 mod matcher;
+mod module;
 mod package;
 mod pam;
 mod password_age;
@@ -118,6 +119,8 @@ checks! {
     Line: line::Line,
     /// A setting of `/etc/login.defs`.
     LoginDefs: login_defs::LoginDefs,
+    /// Kernel modules: whether they can be loaded.
+    Module: module::Module,
     /// Packages: there or not, and how new.
     Package: package::Package,
     /// Modules in the stacks of PAM.

@@ -11,6 +11,7 @@ mod auditd;
 mod drop_ins;
 mod files;
 pub mod login_defs;
+pub mod modules;
 mod os;
 pub mod packages;
 mod pam;
@@ -28,6 +29,7 @@ pub use audit::{AuditRule, AuditRules};
 pub use auditd::Auditd;
 pub use files::{FileFact, FileState};
 pub use login_defs::{LoginDefs, UseraddDefaults};
+pub use modules::Modules;
 pub use os::Os;
 pub use packages::{Owners, Packages};
 pub use pam::{ModuleOption, Pam, Stack, Step};
@@ -226,6 +228,8 @@ facts! {
     accounts: Accounts = accounts::gather as Accounts after LoginDefs;
     /// Passwords and their ageing.
     shadow: Shadow = accounts::gather_shadow as Shadow;
+    /// Kernel modules, and what modprobe does with them.
+    modules: Modules = modules::gather as Modules;
     /// Kernel parameters that are set at boot.
     sysctl: Sysctl = sysctl::gather as Sysctl;
     /// The units of systemd, as the image will boot with them.

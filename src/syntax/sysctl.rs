@@ -1,5 +1,7 @@
 //! `sysctl.d(5)`: assignments to kernel parameters, as `systemd-sysctl` reads them (systemd, `src/sysctl/sysctl.c`).
 
+use super::wildcard;
+
 /// A line may be this long; systemd stops reading a file at a longer one (`LONG_LINE_MAX`).
 const MAX_LINE: usize = 1 << 20;
 
@@ -80,72 +82,11 @@ pub fn normalise(key: &[u8]) -> Vec<u8> {
 pub fn matches(pattern: &[u8], key: &[u8]) -> bool {
     let mut keys = key.split(|&byte| byte == b'/');
     for pattern in pattern.split(|&byte| byte == b'/') {
-        if !keys.next().is_some_and(|key| component(pattern, key)) {
+        if !keys.next().is_some_and(|key| wildcard::matches(pattern, key)) {
             return false;
         }
     }
     keys.next().is_none()
-}
-
-/// Wildcards within a component. Only the last star is ever taken back, so the time is at most the product of the lengths.
-fn component(pattern: &[u8], text: &[u8]) -> bool {
-    let (mut at, mut seen) = (0, 0);
-    let mut star: Option<(usize, usize)> = None;
-    while let Some(&byte) = text.get(seen) {
-        let rest = pattern.get(at..).unwrap_or_default();
-        let step = match rest.first() {
-            Some(b'*') => {
-                star = Some((at + 1, seen));
-                at += 1;
-                continue;
-            }
-            Some(b'?') => Some(1),
-            Some(b'[') => match set(rest, byte) {
-                Some((true, length)) => Some(length),
-                Some((false, _)) => None,
-                None => (byte == b'[').then_some(1),
-            },
-            Some(&literal) => (literal == byte).then_some(1),
-            None => None,
-        };
-        match (step, star) {
-            (Some(length), _) => {
-                at += length;
-                seen += 1;
-            }
-            (None, Some((after, from))) => {
-                at = after;
-                seen = from + 1;
-                star = Some((after, from + 1));
-            }
-            (None, None) => return false,
-        }
-    }
-    pattern.get(at..).unwrap_or_default().iter().all(|&byte| byte == b'*')
-}
-
-/// Whether a byte is in the set that starts here, and how long the set is; nothing if it has no end and is plain text.
-fn set(pattern: &[u8], byte: u8) -> Option<(bool, usize)> {
-    let inner = pattern.get(1..)?;
-    let (negated, skip) = if matches!(inner.first(), Some(b'!' | b'^')) { (true, 1) } else { (false, 0) };
-    let body = inner.get(skip..)?;
-    // A closing bracket in the first place belongs to the set.
-    let end = body.iter().skip(1).position(|&byte| byte == b']')? + 1;
-    let body = body.get(..end)?;
-    let mut found = false;
-    let mut at = 0;
-    while let Some(&low) = body.get(at) {
-        if body.get(at + 1) == Some(&b'-')
-            && let Some(&high) = body.get(at + 2)
-        {
-            found |= (low..=high).contains(&byte);
-            at += 3;
-        } else {
-            found |= low == byte;
-            at += 1;
-        }
-    }
-    Some((found != negated, 1 + skip + end + 1))
 }
 
 #[cfg(test)]
@@ -198,7 +139,6 @@ mod tests {
         assert!(!matches(b"net/*/rp_filter", b"net/ipv4/conf/all/rp_filter"));
         assert!(matches(b"net/ipv[46]/conf/e*h?/x", b"net/ipv6/conf/eth0/x"));
         assert!(!matches(b"net/ipv[!46]/x", b"net/ipv6/x"));
-        assert!(matches(b"a/[a-c]]", b"a/b]") && matches(b"a/[x", b"a/[x") && matches(b"[]]", b"]"));
         assert!(!matches(b"net/ipv4", b"net/ipv4/x"));
     }
 
@@ -208,7 +148,6 @@ mod tests {
             for found in parse(&content) {
                 let _ = matches(&found.key, key.as_bytes());
             }
-            let _ = matches(key.as_bytes(), &content);
             prop_assert!(!normalise(key.as_bytes()).starts_with(b"/"));
         }
     }
