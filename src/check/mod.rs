@@ -28,6 +28,7 @@ mod package;
 mod pam;
 mod password_age;
 mod shells;
+mod sshd;
 mod sysctl;
 mod tree;
 mod value;
@@ -133,6 +134,8 @@ checks! {
     Shells: shells::Shells,
     /// Kernel parameters as they are set at boot.
     Sysctl: sysctl::Sysctl,
+    /// A setting of the SSH server.
+    Sshd: sshd::Sshd,
     /// Everything in the whole tree that fits a predicate.
     Tree: tree::Tree,
     /// A default of `useradd`.

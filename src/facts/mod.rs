@@ -15,6 +15,7 @@ pub mod modules;
 mod os;
 pub mod packages;
 mod pam;
+pub mod sshd;
 pub mod sysctl;
 mod tree;
 pub mod units;
@@ -33,6 +34,7 @@ pub use modules::Modules;
 pub use os::Os;
 pub use packages::{Owners, Packages};
 pub use pam::{ModuleOption, Pam, Stack, Step};
+pub use sshd::Sshd;
 pub use sysctl::Sysctl;
 pub use tree::{Selector, TreeFact, TreeMatches};
 pub use units::Units;
@@ -234,6 +236,8 @@ facts! {
     sysctl: Sysctl = sysctl::gather as Sysctl;
     /// The units of systemd, as the image will boot with them.
     units: Units = units::gather as Units after Os;
+    /// The effective configuration of the SSH server.
+    sshd: Sshd = sshd::gather as Sshd after Os Packages;
 }
 
 /// Everything the chosen checks asked for.

@@ -18,6 +18,7 @@ pub mod preset;
 pub mod rpm_header;
 pub mod rpmdb;
 pub mod shadow;
+pub mod sshd_config;
 pub mod sysctl;
 pub mod systemd_unit;
 pub mod version;
