@@ -20,13 +20,16 @@ mod audit_watch;
 mod file;
 mod groups;
 mod home_files;
+mod journald;
 mod line;
 mod login_defs;
+mod logrotate;
 mod matcher;
 mod module;
 mod package;
 mod pam;
 mod password_age;
+mod rsyslog;
 mod shells;
 mod sshd;
 mod sysctl;
@@ -116,12 +119,16 @@ checks! {
     Groups: groups::Groups,
     /// Files in the home directories of accounts.
     HomeFiles: home_files::HomeFiles,
+    /// Settings of systemd-journald.
+    Journald: journald::Journald,
     /// Lines of a text file: the escape hatch where no typed check knows the format.
     Line: line::Line,
     /// A setting of `/etc/login.defs`.
     LoginDefs: login_defs::LoginDefs,
     /// Kernel modules: whether they can be loaded.
     Module: module::Module,
+    /// What logrotate does.
+    Logrotate: logrotate::Logrotate,
     /// Packages: there or not, and how new.
     Package: package::Package,
     /// Modules in the stacks of PAM.
@@ -130,6 +137,8 @@ checks! {
     PamOption: pam::PamOption,
     /// The ageing of passwords that are there already.
     PasswordAge: password_age::PasswordAge,
+    /// What rsyslog takes, writes and sends.
+    Rsyslog: rsyslog::Rsyslog,
     /// The list of login shells.
     Shells: shells::Shells,
     /// Kernel parameters as they are set at boot.

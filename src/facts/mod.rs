@@ -10,11 +10,14 @@ mod audit;
 mod auditd;
 mod drop_ins;
 mod files;
+pub mod journald;
 pub mod login_defs;
+pub mod logrotate;
 pub mod modules;
 mod os;
 pub mod packages;
 mod pam;
+pub mod rsyslog;
 pub mod sshd;
 pub mod sysctl;
 mod tree;
@@ -29,11 +32,14 @@ pub use accounts::{Accounts, Shadow};
 pub use audit::{AuditRule, AuditRules};
 pub use auditd::Auditd;
 pub use files::{FileFact, FileState};
+pub use journald::Journald;
 pub use login_defs::{LoginDefs, UseraddDefaults};
+pub use logrotate::Logrotate;
 pub use modules::Modules;
 pub use os::Os;
 pub use packages::{Owners, Packages};
 pub use pam::{ModuleOption, Pam, Stack, Step};
+pub use rsyslog::Rsyslog;
 pub use sshd::Sshd;
 pub use sysctl::Sysctl;
 pub use tree::{Selector, TreeFact, TreeMatches};
@@ -238,6 +244,12 @@ facts! {
     units: Units = units::gather as Units after Os;
     /// The effective configuration of the SSH server.
     sshd: Sshd = sshd::gather as Sshd after Os Packages;
+    /// systemd-journald as it is configured.
+    journald: Journald = journald::gather as Journald after Os;
+    /// logrotate as it is configured.
+    logrotate: Logrotate = logrotate::gather as Logrotate;
+    /// rsyslog as it is configured.
+    rsyslog: Rsyslog = rsyslog::gather as Rsyslog;
 }
 
 /// Everything the chosen checks asked for.

@@ -5,10 +5,15 @@ use crate::facts::accounts::Account;
 use crate::facts::{Facts, FileState};
 use crate::finding::{Evidence, Outcome};
 use crate::image::{FileKind, Metadata};
+use crate::path::ImagePath;
 
 /// The pattern that names an account's home directory and nothing else; nothing where it has none that can be named.
 pub(in crate::check) fn pattern(user: &Account) -> Option<String> {
-    let path = user.home_path()?;
+    exactly(&user.home_path()?)
+}
+
+/// The pattern that names a path and nothing else; nothing for one that is not UTF-8.
+pub(in crate::check) fn exactly(path: &ImagePath) -> Option<String> {
     let text = std::str::from_utf8(path.as_bytes()).ok()?;
     let mut pattern = String::with_capacity(text.len());
     for character in text.chars() {

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-pub(super) use home::pattern;
+pub(super) use home::{exactly, pattern};
 pub(super) use who::{OneOrMore, Selection, Who};
 
 use super::file::WhenNone;
