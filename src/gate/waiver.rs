@@ -21,7 +21,7 @@ struct File {
 /// An exception: findings that may be as they are until a day.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-#[schemars(title = "Waiver")]
+#[schemars(title = "Waiver", extend("anyOf" = [{ "required": ["control"] }, { "required": ["rule"] }]))]
 struct Written {
     /// The control it is about, by its number in the benchmark. With `rule`: that rule in this control only.
     control: Option<String>,

@@ -12,5 +12,6 @@ mod packages;
 mod reports;
 mod sample;
 mod sarif;
+mod schemas;
 mod truth;
 mod units;
