@@ -17,6 +17,7 @@ mod audit_call;
 mod audit_program;
 mod audit_setting;
 mod audit_watch;
+mod boot;
 mod file;
 mod groups;
 mod home_files;
@@ -113,6 +114,10 @@ checks! {
     AuditWatch: audit_watch::AuditWatch,
     /// The configuration of auditd.
     Auditd: audit_setting::Auditd,
+    /// Arguments of the kernel.
+    BootArgument: boot::BootArgument,
+    /// The boot loader's password.
+    BootPassword: boot::BootPassword,
     /// Files by path or pattern: existence, mode, owner, group, link.
     File: file::File,
     /// Groups: names, ids, members.

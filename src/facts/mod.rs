@@ -8,6 +8,7 @@
 pub mod accounts;
 mod audit;
 mod auditd;
+mod boot;
 mod drop_ins;
 mod files;
 pub mod journald;
@@ -31,6 +32,7 @@ use rayon::prelude::*;
 pub use accounts::{Accounts, Shadow};
 pub use audit::{AuditRule, AuditRules};
 pub use auditd::Auditd;
+pub use boot::{Boot, BootEntry, BootPassword, Defaults as BootDefaults, argument as boot_argument};
 pub use files::{FileFact, FileState};
 pub use journald::Journald;
 pub use login_defs::{LoginDefs, UseraddDefaults};
@@ -220,6 +222,8 @@ facts! {
     audit: AuditRules = audit::gather as Audit;
     /// The configuration of auditd.
     auditd: Auditd = auditd::gather as Auditd;
+    /// What the boot loader hands to the kernel.
+    boot: Boot = boot::gather as Boot;
     /// What `os-release` says.
     os: Os = os::gather as Os;
     /// The stacks of PAM.
