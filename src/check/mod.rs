@@ -35,6 +35,8 @@ mod shells;
 mod sshd;
 mod sysctl;
 mod tree;
+mod unit;
+mod unit_setting;
 mod value;
 
 use schemars::JsonSchema;
@@ -152,6 +154,10 @@ checks! {
     Sshd: sshd::Sshd,
     /// Everything in the whole tree that fits a predicate.
     Tree: tree::Tree,
+    /// Units of systemd: there or not, enabled, masked, started.
+    Unit: unit::Unit,
+    /// Settings of a unit of systemd.
+    UnitSetting: unit_setting::UnitSetting,
     /// A default of `useradd`.
     Useradd: login_defs::Useradd,
 }
