@@ -25,6 +25,7 @@ mod journald;
 mod line;
 mod login_defs;
 mod logrotate;
+mod mandatory_access;
 mod matcher;
 mod module;
 mod package;
@@ -116,6 +117,10 @@ checks! {
     AuditWatch: audit_watch::AuditWatch,
     /// The configuration of auditd.
     Auditd: audit_setting::Auditd,
+    /// The profiles of AppArmor.
+    AppArmor: mandatory_access::AppArmor,
+    /// What SELinux is told to do.
+    SeLinux: mandatory_access::SeLinux,
     /// Arguments of the kernel.
     BootArgument: boot::BootArgument,
     /// The boot loader's password.

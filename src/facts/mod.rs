@@ -6,6 +6,7 @@
 //! To add a fact: one file with its type and `pub fn gather(facts: &Facts<'_>) -> Fact<T>`, and one line in the list below.
 
 pub mod accounts;
+mod apparmor;
 mod audit;
 mod auditd;
 mod boot;
@@ -19,6 +20,7 @@ mod os;
 pub mod packages;
 mod pam;
 pub mod rsyslog;
+mod selinux;
 pub mod sshd;
 pub mod sysctl;
 mod tree;
@@ -30,6 +32,7 @@ use jiff::civil::Date;
 use rayon::prelude::*;
 
 pub use accounts::{Accounts, Shadow};
+pub use apparmor::{AppArmor, Profile, ProfileMode};
 pub use audit::{AuditRule, AuditRules};
 pub use auditd::Auditd;
 pub use boot::{Boot, BootEntry, BootPassword, Defaults as BootDefaults, argument as boot_argument};
@@ -42,6 +45,8 @@ pub use os::Os;
 pub use packages::{Owners, Packages};
 pub use pam::{ModuleOption, Pam, Stack, Step};
 pub use rsyslog::Rsyslog;
+pub(crate) use selinux::CONFIG as SELINUX_CONFIG;
+pub use selinux::SeLinux;
 pub use sshd::Sshd;
 pub use sysctl::Sysctl;
 pub use tree::{Selector, TreeFact, TreeMatches};
@@ -222,6 +227,10 @@ facts! {
     audit: AuditRules = audit::gather as Audit;
     /// The configuration of auditd.
     auditd: Auditd = auditd::gather as Auditd;
+    /// The profiles of AppArmor.
+    apparmor: AppArmor = apparmor::gather as AppArmor;
+    /// What SELinux is told to do.
+    selinux: SeLinux = selinux::gather as SeLinux;
     /// What the boot loader hands to the kernel.
     boot: Boot = boot::gather as Boot;
     /// What `os-release` says.

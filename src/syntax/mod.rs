@@ -4,6 +4,7 @@
 //! Lines and columns count from 1. What values *mean* (precedence, defaults, includes) is the business of [`facts`](crate::facts).
 
 pub mod apk;
+pub mod apparmor;
 pub mod audit_rules;
 pub mod dpkg;
 pub mod group;

@@ -1,0 +1,89 @@
+//! Mandatory access control: the profiles of AppArmor, and what SELinux is told to do.
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use super::matcher::matched;
+use super::{Kind, Observed, unknown};
+use crate::facts::{FactId, Facts, Needs, SELINUX_CONFIG};
+use crate::finding::{Evidence, Outcome};
+use crate::path::ImagePath;
+
+/// Every profile of AppArmor is in one of these modes: `enforce`, `complain`, `unconfined`, `disabled`.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct AppArmor {
+    /// The modes.
+    pub modes: Vec<String>,
+}
+
+matched! {
+    /// A setting of `/etc/selinux/config`.
+    pub struct SeLinux {
+        /// Which: `mode` (enforcing, permissive, disabled) or `policy`.
+        pub setting: SeLinuxSetting,
+    }
+}
+
+/// A setting of SELinux.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum SeLinuxSetting {
+    /// `SELINUX=`.
+    Mode,
+    /// `SELINUXTYPE=`.
+    Policy,
+}
+
+impl Kind for AppArmor {
+    fn needs(&self, _: &Facts<'_>, needs: &mut Needs) {
+        needs.fact(FactId::AppArmor);
+    }
+
+    fn evaluate(&self, facts: &Facts<'_>) -> Outcome {
+        let profiles = match facts.apparmor() {
+            Ok(apparmor) => &apparmor.profiles,
+            Err(unreadable) => return unknown(&unreadable),
+        };
+        if profiles.is_empty() {
+            let evidence = Evidence::at(&ImagePath::new("/etc/apparmor.d")).found("no profile").expected("profiles");
+            return Outcome::fail(vec![evidence]);
+        }
+        let expected = self.modes.join(" or ");
+        let judge = |profile: &crate::facts::Profile| {
+            let found = format!("{} in mode {}", profile.name, profile.mode.name());
+            let met = self.modes.iter().any(|mode| mode == profile.mode.name());
+            Outcome::decide(met, vec![Evidence::at(&profile.path).line(profile.line).found(found).expected(&expected)])
+        };
+        Outcome::all(profiles.iter().map(judge).collect())
+    }
+
+    fn flaw(&self) -> Option<String> {
+        let known = ["enforce", "complain", "unconfined", "disabled"];
+        let wrong = self.modes.iter().find(|mode| !known.contains(&mode.as_str()));
+        wrong.map(|mode| format!("'{mode}' is no mode; known: {}", known.join(", ")))
+    }
+}
+
+impl Kind for SeLinux {
+    fn needs(&self, _: &Facts<'_>, needs: &mut Needs) {
+        needs.fact(FactId::SeLinux);
+    }
+
+    fn evaluate(&self, facts: &Facts<'_>) -> Outcome {
+        let config = match facts.selinux() {
+            Ok(config) => config,
+            Err(unreadable) => return unknown(&unreadable),
+        };
+        let found = match self.setting {
+            SeLinuxSetting::Mode => &config.mode,
+            SeLinuxSetting::Policy => &config.policy,
+        };
+        let place = Evidence::at(&ImagePath::new(SELINUX_CONFIG)).line_opt(found.as_ref().map(|(_, line)| *line));
+        self.matcher().judge(found.as_ref().map(|(value, _)| Observed::new(value)).as_ref(), place)
+    }
+
+    fn flaw(&self) -> Option<String> {
+        self.matcher().flaw()
+    }
+}
