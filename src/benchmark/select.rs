@@ -21,6 +21,8 @@ pub struct Choice {
     pub controls: Vec<String>,
     /// Only controls that use these rules.
     pub rules: Vec<String>,
+    /// Values from the project's configuration, by rule.
+    pub project: BTreeMap<String, BTreeMap<String, Value>>,
     /// Values from the command line, by rule.
     pub values: BTreeMap<String, BTreeMap<String, Value>>,
 }
@@ -98,7 +100,7 @@ pub fn select(benchmark: &Benchmark, rules: &BTreeMap<String, Arc<Rule>>, choice
             return Err(SelectError::NoSuchControl { benchmark: benchmark.id.clone(), name: name.clone(), near });
         }
     }
-    for name in choice.rules.iter().chain(choice.values.keys()) {
+    for name in choice.rules.iter().chain(choice.values.keys()).chain(choice.project.keys()) {
         if !rules.contains_key(name) {
             let near = nearest(name, rules.keys().map(String::as_str)).map(str::to_owned);
             return Err(SelectError::NoSuchRule { name: name.clone(), near });
@@ -158,7 +160,9 @@ fn instance(
     }
     let none = BTreeMap::new();
     let given = choice.values.get(used.id()).unwrap_or(&none);
-    let made = Arc::new(Instance::new(rule.clone(), &[(&benchmark.id, &values), ("command line", given)])?);
+    let project = choice.project.get(used.id()).unwrap_or(&none);
+    let made =
+        Arc::new(Instance::new(rule.clone(), &[(&benchmark.id, &values), ("karat.toml", project), ("command line", given)])?);
     ready.insert(key, made.clone());
     Ok((made, severity))
 }

@@ -22,6 +22,8 @@ enum Kind {
     Rules,
     /// A benchmark.
     Benchmark,
+    /// The configuration of a project: karat.toml.
+    Config,
     /// Waivers.
     Waivers,
     /// A saved scan: what `karat scan --format json` writes.
@@ -31,6 +33,7 @@ enum Kind {
 pub(super) fn run(arguments: &Args, terminal: &Terminal) -> anyhow::Result<Exit> {
     let schema = match arguments.kind {
         Kind::Rules => crate::rule::rules_schema(),
+        Kind::Config => crate::config::config_schema(),
         Kind::Waivers => crate::gate::waivers_schema(),
         Kind::Scan => crate::report::json::scan_schema(),
         Kind::Benchmark => schemars::schema_for!(crate::benchmark::Benchmark),

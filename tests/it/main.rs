@@ -9,9 +9,12 @@ mod gate;
 mod generated;
 mod overlay;
 mod packages;
+mod pages;
+mod peers;
 mod reports;
 mod sample;
 mod sarif;
 mod schemas;
+
 mod truth;
 mod units;

@@ -7,6 +7,7 @@ use anyhow::bail;
 use serde_json::Value;
 
 use super::args::Judged;
+use super::project::Project;
 use crate::benchmark::{Benchmark, Choice, Selected, select, shipped};
 use crate::cli::catalogue::{Catalogue, OWN_RULES, add_controls, no_such, only_own};
 use crate::cli::terminal::Terminal;
@@ -26,6 +27,7 @@ const LAYER: &str = "command line";
 /// for more than it is: by a benchmark that was named, or by the baseline where nothing hangs on the verdict.
 pub(super) fn choose(
     judged: &Judged,
+    project: &Project,
     catalogue: &Catalogue,
     os: &Fact<Os>,
     gated: bool,
@@ -37,11 +39,13 @@ pub(super) fn choose(
         wanted.push(catalogue.rule(id)?);
     }
     let added = add_controls(&mut benchmark, wanted.into_iter());
+    let project = project.choices(&benchmark.id)?;
     let choice = Choice {
-        level: judged.level,
-        profile: judged.profile.clone(),
+        level: judged.level.or(project.level),
+        profile: judged.profile.clone().or(project.profile),
         controls: judged.control.clone(),
         rules: judged.rule.clone(),
+        project: project.values,
         values: values(judged, catalogue)?,
     };
     let mut selected = select(&benchmark, &catalogue.rules, &choice)?;

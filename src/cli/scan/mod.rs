@@ -2,6 +2,7 @@
 
 mod args;
 mod choose;
+mod project;
 mod stats;
 
 use std::fs;
@@ -13,11 +14,13 @@ use jiff::tz::Offset;
 
 pub(super) use self::args::Args;
 use self::args::{EvidenceShown, Gate};
+use self::project::Project;
 use self::stats::Stats;
 use super::catalogue::Catalogue;
 use super::files::{self, Mistakes};
 use super::output::Pending;
 use super::terminal::Terminal;
+use crate::config::PolicyConfig;
 use crate::engine;
 use crate::facts::{Fact, FactId, Facts, Os, Target};
 use crate::finding::Scan;
@@ -30,10 +33,12 @@ use crate::source;
 pub(super) fn run(arguments: &Args, terminal: &Terminal) -> anyhow::Result<Exit> {
     let stats = Stats::start();
     let today = arguments.judged.today.unwrap_or_else(|| Offset::UTC.to_datetime(Timestamp::now()).date());
-    let (policy, explicit) = policy(&arguments.gate);
-    let waivers = waivers(&arguments.gate)?;
+    let project = Project::read(&arguments.gate)?;
+    let (policy, explicit) = policy(&arguments.gate, &project);
+    let waivers = waivers(&arguments.gate, &project)?;
     let baseline = arguments.gate.baseline.as_deref().map(baseline).transpose()?;
-    let catalogue = Catalogue::load(&arguments.judged.rules, false, terminal)?;
+    let packs: Vec<PathBuf> = project.rules().chain(arguments.judged.rules.iter().cloned()).collect();
+    let catalogue = Catalogue::load(&packs, false, terminal)?;
     let to_stdout = to_stdout(arguments)?;
     if let Some(jobs) = arguments.written.jobs {
         rayon::ThreadPoolBuilder::new().num_threads(jobs.get()).build_global().context("cannot start that many threads")?;
@@ -41,7 +46,8 @@ pub(super) fn run(arguments: &Args, terminal: &Terminal) -> anyhow::Result<Exit>
 
     let source = source::open(&arguments.root)?;
     let target = Target { root: source.root(), running: source.running(), today, packages: None };
-    let selected = choose::choose(&arguments.judged, &catalogue, &os(&target), explicit && !policy.report_only, terminal)?;
+    let gated = explicit && !policy.report_only;
+    let selected = choose::choose(&arguments.judged, &project, &catalogue, &os(&target), gated, terminal)?;
     let mut outputs = outputs(arguments)?;
 
     let busy = terminal.busy(format!("judging {}", arguments.root.display()));
@@ -91,10 +97,12 @@ fn report(
     Ok(bytes)
 }
 
-/// The policy, and whether somebody asked for one.
-fn policy(gate: &Gate) -> (Policy, bool) {
-    let mut policy = Policy::default();
-    let explicit = gate.fail_on.is_some() || gate.max_unknown.is_some() || gate.min_score.is_some();
+/// The policy, and whether somebody asked for one. The command line goes before the project's file.
+fn policy(gate: &Gate, project: &Project) -> (Policy, bool) {
+    let written = &project.config.policy;
+    let mut policy = written.policy();
+    let asked = gate.fail_on.is_some() || gate.max_unknown.is_some() || gate.min_score.is_some();
+    let explicit = asked || *written != PolicyConfig::default();
     policy.fail_on = gate.fail_on.unwrap_or(policy.fail_on);
     policy.max_unknown = gate.max_unknown.unwrap_or(policy.max_unknown);
     policy.min_score = gate.min_score.or(policy.min_score);
@@ -102,9 +110,9 @@ fn policy(gate: &Gate) -> (Policy, bool) {
     (policy, explicit)
 }
 
-fn waivers(gate: &Gate) -> anyhow::Result<Vec<Waiver>> {
+fn waivers(gate: &Gate, project: &Project) -> anyhow::Result<Vec<Waiver>> {
     let mut waivers = Vec::new();
-    for path in &gate.waivers {
+    for path in project.waivers().iter().chain(&gate.waivers) {
         waivers.extend(gate::read_waivers(&path.display().to_string(), &files::read(path)?).map_err(Mistakes)?);
     }
     Ok(waivers)

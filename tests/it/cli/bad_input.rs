@@ -138,3 +138,18 @@ fn an_old_report_survives_a_refused_scan() {
     refused(&place, "scan nowhere --output json=a.json", &["nowhere"]);
     assert_eq!(fs::read_to_string(place.path("a.json")).unwrap(), "old");
 }
+
+#[test]
+fn a_project_file_with_mistakes() {
+    let place = Place::new();
+    place.write("karat.toml", "[policy]\nfail_on = 'high'\n");
+    refused(&place, "scan root --rules ours", &["karat.toml:2:1", "'fail-on'"]);
+    place.write("karat.toml", "[benchmark.cis-debian]\nlevel = 1\n");
+    refused(&place, "scan root --rules ours", &["karat.toml:1:", "'cis-debian-12'"]);
+    place.write("karat.toml", "[benchmark.own-rules]\nvalues.login-banner.word = 'x'\n");
+    refused(&place, "scan root --rules ours", &["'word'", "'words'"]);
+    place.write("karat.toml", "waivers = 'nowhere.toml'\n");
+    refused(&place, "scan root --rules ours", &["cannot read nowhere.toml"]);
+    refused(&place, "scan root --rules ours --config other.toml", &["cannot read other.toml"]);
+    assert_eq!(place.karat("scan root --rules ours --no-config").code, 0);
+}

@@ -6,6 +6,7 @@ use std::process::{Command, Stdio};
 use serde_json::Value;
 
 use super::{Place, karat};
+use crate::peers::peer;
 
 fn json(text: &str) -> Value {
     serde_json::from_str(text).unwrap_or_else(|error| panic!("{error}: {text}"))
@@ -14,12 +15,12 @@ fn json(text: &str) -> Value {
 #[test]
 fn the_exit_code_is_the_same_for_every_format() {
     let place = Place::new();
-    for format in ["table", "json"] {
+    for format in ["table", "json", "sarif"] {
         let run = place.karat(&format!("scan root --rules ours --format {format}"));
         assert_eq!(run.code, 0, "{format}: {}{}", run.out, run.err);
     }
     place.write("root/etc/issue", "Welcome\n");
-    for format in ["table", "json"] {
+    for format in ["table", "json", "sarif"] {
         assert_eq!(place.karat(&format!("scan root --rules ours --format {format}")).code, 1);
         let run = place.karat(&format!("scan root --rules ours --report-only --format {format}"));
         assert_eq!(run.code, 0, "{format}: {}", run.err);
@@ -57,12 +58,13 @@ fn a_value_from_the_command_line_has_the_last_word_and_is_shown() {
 #[test]
 fn several_reports_in_one_run_and_the_table_beside_them() {
     let place = Place::new();
-    let run = place.karat("scan root --rules ours --name ami-7 --output json=a.json --output table=b.sarif");
+    let run = place.karat("scan root --rules ours --name ami-7 --output json=a.json --output sarif=b.sarif");
     assert_eq!(run.code, 0, "{}", run.err);
     assert!(run.out.contains("FIT TO SHIP") && !run.out.contains('\u{1b}'), "{}", run.out);
     assert_eq!(place.names(), ["a.json", "b.sarif", "ours", "root"]);
     let saved = json(&fs::read_to_string(place.path("a.json")).unwrap());
     assert_eq!(saved["image"]["name"], "ami-7");
+    assert_eq!(json(&fs::read_to_string(place.path("b.sarif")).unwrap())["version"], "2.1.0");
     // A saved scan is a baseline: what it knew does not shut the gate.
     place.write("root/etc/issue", "Welcome\n");
     assert_eq!(place.karat("scan root --rules ours --output json=a.json").code, 1);
@@ -128,4 +130,45 @@ fn quiet_says_the_verdict_and_stats_go_to_standard_error() {
     let run = place.karat("scan root --rules ours --stats --format json");
     assert!(run.err.contains("MiB"), "{}", run.err);
     json(&run.out);
+}
+
+#[test]
+fn completions_and_manual_pages_are_what_their_readers_take() {
+    let place = Place::new();
+    for command in ["", "scan", "explain", "rules", "rules check", "benchmarks", "schema"] {
+        let page = place.karat(&format!("man {command}")).out;
+        assert!(page.contains(".TH") && page.contains(".SH OPTIONS"), "{command}");
+    }
+    for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
+        assert!(place.karat(&format!("completions {shell}")).out.contains("benchmarks"), "{shell}");
+    }
+    if peer("bash") {
+        place.write("karat.bash", &place.karat("completions bash").out);
+        let script = "source karat.bash && complete -p karat && COMP_WORDS=(karat sc) COMP_CWORD=1 && _karat karat sc karat && echo $COMPREPLY";
+        let output = Command::new("bash").args(["-c", script]).current_dir(place.directory.path()).output().unwrap();
+        let said = String::from_utf8_lossy(&output.stdout).into_owned();
+        assert!(said.ends_with("scan\n"), "{said}{}", String::from_utf8_lossy(&output.stderr));
+    }
+}
+
+#[test]
+fn a_project_file_is_read_where_it_lies_and_the_command_line_goes_before_it() {
+    let place = Place::new();
+    place.write("root/etc/issue", "Welcome\n");
+    place.write(
+        "karat.toml",
+        "rules = ['ours']\nwaivers = 'w.toml'\n[policy]\nfail-on = 'critical'\n[benchmark.own-rules]\nvalues.login-banner.words = 'Hello'\n",
+    );
+    place.write("w.toml", "[[waiver]]\ncontrol = 'motd-there'\nreason = 'r'\nowner = 'o'\nexpires = 2026-12-31\n");
+    let run = place.karat("scan root --format json --today 2026-06-01");
+    assert_eq!(run.code, 0, "{}", run.err);
+    let scan = json(&run.out);
+    assert_eq!(scan["findings"][0]["rules"][0]["values"]["words"]["from"], "karat.toml");
+    assert_eq!(scan["decision"]["policy"]["fail_on"], "critical");
+    assert_eq!(scan["decision"]["waivers"][0]["place"], "w.toml:1");
+    assert_eq!(place.karat("scan root --fail-on high").code, 1);
+    assert_eq!(place.karat("scan root --set login-banner.words=Welcome --fail-on low").code, 0);
+    assert_eq!(place.karat("scan root --no-config --rules ours --fail-on low").code, 1);
+    let run = place.karat("scan root --today 2027-01-01");
+    assert!(run.code == 1 && run.out.contains("w.toml:1"), "{}", run.out);
 }
