@@ -19,11 +19,16 @@ pub fn scan(target: Target<'_>, selected: &Selected) -> Scan {
     let facts = Facts::gather(target, |facts, needs: &mut Needs| {
         needs.fact(FactId::Os);
         needs.fact(FactId::Packages);
+        selected
+            .controls
+            .iter()
+            .filter_map(|selected| selected.control.applies.as_ref())
+            .for_each(|applies| applies.needs(needs));
         instances.iter().for_each(|instance| instance.needs(facts, needs));
     });
     let outcomes: Vec<Outcome> = instances.par_iter().map(|instance| instance.evaluate(&facts)).collect();
     let said: BTreeMap<*const Instance, &Outcome> = instances.iter().map(Arc::as_ptr).zip(&outcomes).collect();
-    let findings: Vec<Finding> = selected.controls.iter().map(|control| finding(control, &said)).collect();
+    let findings: Vec<Finding> = selected.controls.iter().map(|control| finding(control, &said, &facts)).collect();
     Scan {
         tool: Tool { name: "karat".into(), version: env!("CARGO_PKG_VERSION").into() },
         date: facts.target().today.to_string(),
@@ -43,7 +48,17 @@ fn distinct(selected: &Selected) -> Vec<Arc<Instance>> {
     all.filter(|(instance, _)| seen.insert(Arc::as_ptr(instance))).map(|(instance, _)| instance.clone()).collect()
 }
 
-fn finding(selected: &SelectedControl, said: &BTreeMap<*const Instance, &Outcome>) -> Finding {
+fn finding(selected: &SelectedControl, said: &BTreeMap<*const Instance, &Outcome>, facts: &Facts<'_>) -> Finding {
+    let mut finding = by_rules(selected, said);
+    if let Some(excuse) = selected.control.applies.as_ref().and_then(|applies| applies.excuse(facts)) {
+        finding.status = excuse.status;
+        finding.reason = excuse.reason;
+    }
+    finding
+}
+
+/// A control as its rules have it.
+fn by_rules(selected: &SelectedControl, said: &BTreeMap<*const Instance, &Outcome>) -> Finding {
     let control = &selected.control;
     let mut finding = Finding {
         control: control.id.clone(),

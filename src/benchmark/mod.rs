@@ -13,7 +13,7 @@ use serde_json::Value;
 pub use load::read_benchmark;
 pub use select::{Choice, SelectError, Selected, SelectedControl, select};
 
-use crate::check::OsSelector;
+use crate::check::{Applies, OsSelector};
 use crate::finding::Severity;
 
 /// A document with numbered controls, mapped to rules.
@@ -50,6 +50,9 @@ pub struct Control {
     pub title: String,
     /// Its level: `1`, or by profile `{ server = 1, workstation = 2 }`. A profile that is not named does not have the control.
     pub level: Level,
+    /// Where it is one of several ways to do the same: the images that go this way. On others it is not applicable; its rules are judged and shown
+    /// all the same. Another control has to ask that one way is gone.
+    pub applies: Option<Applies>,
     /// The rules that answer it, all of which have to pass. None: not automated (see `manual`).
     #[serde(default)]
     pub rules: Vec<RuleUse>,

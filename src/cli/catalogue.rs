@@ -104,6 +104,7 @@ pub(super) fn add_controls<'r>(benchmark: &mut Benchmark, rules: impl Iterator<I
         ids.insert(id.clone());
         added.push(id.clone());
         benchmark.control.push(Control {
+            applies: None,
             id,
             title: rule.title.clone(),
             level: Level::Same(1),
