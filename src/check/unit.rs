@@ -193,17 +193,19 @@ fn starts(units: &Units, name: &str, wanted: bool) -> Result<Outcome, Unreadable
         }
         return Ok(Outcome::decide(met, vec![evidence, unmet.expected("")]));
     }
-    let now = units.is_running(name).or_else(|why| if steps.is_empty() && !wanted { Ok(None) } else { Err(why) })?;
+    // What fails by configuration fails, whatever runs; what is right by configuration has to be so now as well.
     let is_daemon = name.ends_with(".service") && !is_oneshot(units, name)?;
-    match now {
-        Some(now) if met && is_daemon && now != wanted && !matches!(start, Start::OnDemand(..)) => {
+    if !met || !is_daemon || matches!(start, Start::OnDemand(..)) {
+        return Ok(Outcome::decide(met, vec![evidence]));
+    }
+    match units.is_running(name)? {
+        Some(now) if now != wanted => {
             let found = if now { "running" } else { "not running" };
-            let evidence = evidence
-                .found(found)
-                .because(format!("{} by configuration, but {found} now", if wanted { "started" } else { "not started" }));
-            Ok(Outcome::fail(vec![evidence]))
+            let configured = if wanted { "started" } else { "not started" };
+            let because = format!("{configured} by configuration, but {found} now");
+            Ok(Outcome::fail(vec![evidence.found(found).because(because)]))
         }
-        _ => Ok(Outcome::decide(met, vec![evidence])),
+        _ => Ok(Outcome::pass(vec![evidence])),
     }
 }
 
@@ -238,5 +240,94 @@ fn words(how: OnDemand) -> &'static str {
         OnDemand::Path => "a watched path",
         OnDemand::Bus => "the system bus",
         OnDemand::Device => "a device",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::facts::Target;
+    use crate::finding::Status;
+    use crate::image::{MemoryImage, Rootfs};
+
+    const GROUP: &str = "/sys/fs/cgroup/system.slice/a.service/cgroup.events";
+
+    fn base() -> MemoryImage {
+        MemoryImage::new()
+            .file("/etc/machine-id", "0123456789abcdef0123456789abcdef")
+            .link("/usr/lib/systemd/system/default.target", "multi-user.target")
+            .file("/usr/lib/systemd/system/multi-user.target", "[Unit]\nDescription=m\n")
+            .file("/usr/lib/systemd/system/a.service", "[Service]\nExecStart=/x\n[Install]\nWantedBy=multi-user.target\n")
+    }
+
+    fn enabled_base() -> MemoryImage {
+        base().link("/etc/systemd/system/multi-user.target.wants/a.service", "/usr/lib/systemd/system/a.service")
+    }
+
+    fn judged(toml: &str, image: &MemoryImage, running: Option<&MemoryImage>) -> Outcome {
+        let check: Unit = toml::from_str(toml).unwrap();
+        assert_eq!(check.flaw(), None);
+        let mut target = Target::image(Rootfs::new(image), jiff::civil::date(2026, 1, 1));
+        target.running = running.map(|running| Rootfs::new(running));
+        let facts = Facts::gather(target, |facts, needs| check.needs(facts, needs));
+        check.evaluate(&facts)
+    }
+
+    #[test]
+    fn what_is_right_by_configuration_has_to_be_so_now() {
+        let on = MemoryImage::new().file(GROUP, "populated 1\n");
+        let off = MemoryImage::new().file(GROUP, "populated 0\n");
+        for (image, wanted, running, status) in [
+            (enabled_base(), true, &on, Status::Pass),
+            (enabled_base(), true, &off, Status::Fail),
+            (base(), false, &off, Status::Pass),
+            (base(), false, &on, Status::Fail),
+        ] {
+            assert_eq!(judged(&format!("name = 'a'\nstarts = {wanted}"), &image, Some(running)).status, status);
+        }
+    }
+
+    #[test]
+    fn where_what_runs_is_not_known_configuration_alone_can_fail_but_not_pass() {
+        let none = MemoryImage::new();
+        let booted = |image: MemoryImage| image.directory("/run/systemd/system");
+        for (image, wanted, status) in [
+            (booted(base()), true, Status::Fail),
+            (booted(enabled_base()), false, Status::Fail),
+            (booted(enabled_base()), true, Status::Unknown),
+            (booted(base()), false, Status::Unknown),
+        ] {
+            assert_eq!(judged(&format!("name = 'a'\nstarts = {wanted}"), &image, Some(&none)).status, status);
+        }
+    }
+
+    #[test]
+    fn of_several_names_one_is_enough_to_be_wanted_and_one_too_many_to_be_refused() {
+        let image = enabled_base();
+        assert_eq!(judged("name = ['gone', 'a']\nstarts = true", &image, None).status, Status::Pass);
+        assert_eq!(judged("name = ['gone', 'a']\nenabled = false", &image, None).status, Status::Fail);
+        assert_eq!(judged("name = ['gone', 'a']\nexcept = 'a'\nenabled = false", &image, None).status, Status::Pass);
+    }
+
+    #[test]
+    fn the_state_as_systemctl_writes_it() {
+        assert_eq!(judged("name = 'a'\nstate = ['disabled', 'masked']", &base(), None).status, Status::Pass);
+        assert_eq!(judged("name = 'a'\nstate = ['disabled', 'masked']", &enabled_base(), None).status, Status::Fail);
+    }
+
+    #[test]
+    fn without_an_init_system_nothing_starts_and_with_another_nothing_is_known() {
+        let container = MemoryImage::new();
+        let outcome = judged("name = 'a'\nstarts = true", &container, None);
+        assert_eq!(outcome.status, Status::Fail);
+        assert!(outcome.reason.unwrap().contains("no init system"));
+        assert_eq!(judged("name = 'a'\nenabled = false", &container, None).status, Status::Pass);
+        let other = MemoryImage::new().file("/sbin/openrc", "x");
+        assert_eq!(judged("name = 'a'\nenabled = false", &other, None).status, Status::Unknown);
+    }
+
+    #[test]
+    fn what_runs_is_no_question_to_an_image() {
+        assert_eq!(judged("name = 'a'\nrunning = true", &base(), None).status, Status::NotApplicable);
     }
 }

@@ -22,8 +22,16 @@ pub(super) fn gather(facts: &Facts<'_>) -> Fact<Option<BTreeSet<String>>> {
     let trees = ["system.slice", "init.scope"];
     let base = ROOTS.iter().map(ImagePath::new).find(|root| trees.iter().any(|tree| running.resolve(&root.join(tree)).is_ok()));
     let Some(base) = base else {
-        let reason = "there are no control groups of systemd: what runs is not known";
-        return Err(Unreadable::at(&ImagePath::new("/sys/fs/cgroup"), reason));
+        // How programs find out whether systemd is in charge: sd_booted(3). Where it is not, none of its services runs.
+        let booted = ImagePath::new("/run/systemd/system");
+        return match facts.root().exists(&booted) {
+            Ok(false) => Ok(Some(BTreeSet::new())),
+            Ok(true) => {
+                let reason = "there are no control groups of systemd: what runs is not known";
+                Err(Unreadable::at(&ImagePath::new("/sys/fs/cgroup"), reason))
+            }
+            Err(error) => Err(Unreadable::reading(&booted, &error)),
+        };
     };
     let mut units = BTreeSet::new();
     let mut waiting = vec![(base, 0)];

@@ -368,7 +368,9 @@ fn control_groups_of_both_versions_say_what_runs() {
     let one = MemoryImage::new().file("/sys/fs/cgroup/systemd/system.slice/system-t.slice/t@x.service/cgroup.procs", "17\n");
     let units_one = live(&image, Some(&one)).unwrap();
     assert_eq!((units_one.is_running("t@.service").unwrap(), units_one.is_running("a").unwrap()), (Some(true), Some(false)));
-    assert!(live(&image, Some(&MemoryImage::new())).unwrap().is_running("a").is_err());
+    let none = MemoryImage::new();
+    assert_eq!(live(&image, Some(&none)).unwrap().is_running("a").unwrap(), Some(false), "not booted with systemd");
+    assert!(live(&image.clone().directory("/run/systemd/system"), Some(&none)).unwrap().is_running("a").is_err());
     assert_eq!(units(&image).is_running("a").unwrap(), None);
 }
 
