@@ -116,3 +116,11 @@ fn the_page_on_writing_rules_shows_what_works() {
         }
     }
 }
+
+#[test]
+fn the_page_on_the_gate_shows_what_works() {
+    let page = include_str!("../../docs/gate.md");
+    let blocks: Vec<&str> = page.split("```toml\n").skip(1).map(|rest| rest.split("```").next().unwrap()).collect();
+    karat::config::read_config("karat.toml", blocks[0]).unwrap_or_else(|mistakes| panic!("{}", mistakes[0]));
+    karat::gate::read_waivers("waivers.toml", blocks[1]).unwrap_or_else(|mistakes| panic!("{}", mistakes[0]));
+}

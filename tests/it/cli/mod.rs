@@ -16,6 +16,7 @@ fn transcripts() {
         cases.env(name, "");
     }
     cases.case("tests/cmd/*.md");
+    cases.case("README.md");
 }
 
 /// A directory to work in, with a small root and a pack that does not care who unpacked it.
