@@ -2,6 +2,7 @@
 
 mod bad_input;
 mod determinism;
+mod hostile;
 mod outputs;
 
 use std::fs;
