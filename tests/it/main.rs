@@ -16,5 +16,6 @@ mod sample;
 mod sarif;
 mod schemas;
 
+mod sshd_oracle;
 mod truth;
 mod units;

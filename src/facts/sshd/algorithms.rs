@@ -6,6 +6,7 @@
 
 use super::pattern::matches_list;
 use super::release::Release;
+use crate::path::printable;
 
 /// What a list is of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -182,10 +183,33 @@ impl Family {
         }
     }
 
+    /// Looks at the names of a list the way the server does when it reads the line.
+    ///
+    /// # Errors
+    /// Why it refuses to start.
+    pub(super) fn check(self, text: &[u8], release: &Release) -> Result<(), String> {
+        let names = match text.split_first() {
+            // What is taken away is not looked at.
+            Some((b'-', _)) => return Ok(()),
+            Some((b'+' | b'^', names)) => names,
+            _ => text,
+        };
+        let known = self.known(release);
+        if names.is_empty() {
+            return Err("an empty list".into());
+        }
+        // An empty name ends the list for this.
+        let mut checked = names.split(|&byte| byte == b',').take_while(|name| !name.is_empty());
+        match checked.find(|name| !self.accepts(name, &known)) {
+            Some(wrong) => Err(format!("'{}' is not known to {release}", printable(wrong))),
+            None => Ok(()),
+        }
+    }
+
     /// The names that a list in a configuration comes to.
     ///
     /// # Errors
-    /// Why sshd refuses it.
+    /// Why the server stops when it puts the list together.
     pub(super) fn assemble(self, text: &[u8], release: &Release) -> Result<Vec<String>, String> {
         let known = self.known(release);
         let default = self.default(release);
@@ -196,14 +220,6 @@ impl Family {
         if sign == Some(b'-') {
             let kept = default.iter().filter(|name| !matches_list(name.as_bytes(), names));
             return Ok(kept.map(|name| (*name).to_owned()).collect());
-        }
-        // An empty name ends the list for the check of names, but not for the list itself.
-        let checked = names.split(|&byte| byte == b',').take_while(|name| !name.is_empty());
-        if let Some(wrong) = checked.clone().find(|name| !self.accepts(name, &known)) {
-            return Err(format!("'{}' is not known to {release}", crate::path::printable(wrong)));
-        }
-        if names.is_empty() {
-            return Err("an empty list".into());
         }
         let named: Vec<&[u8]> = names.split(|&byte| byte == b',').filter(|name| !name.is_empty()).collect();
         let built_in: Vec<&[u8]> = default.iter().map(|name| name.as_bytes()).collect();
@@ -219,7 +235,7 @@ impl Family {
             }
             let gss = self == Self::Kex && pattern.starts_with(b"gss-");
             let found = known.iter().filter(|name| matches_list(name.as_bytes(), pattern)).map(|name| (*name).to_owned());
-            for name in found.chain(gss.then(|| crate::path::printable(pattern))) {
+            for name in found.chain(gss.then(|| printable(pattern))) {
                 if !list.contains(&name) {
                     list.push(name);
                 }
@@ -301,6 +317,7 @@ mod tests {
     }
 
     fn ciphers(text: &str) -> Result<String, String> {
+        Family::Cipher.check(text.as_bytes(), &release(902))?;
         Family::Cipher.assemble(text.as_bytes(), &release(902)).map(|list| list.join(","))
     }
 
@@ -315,7 +332,7 @@ mod tests {
     #[test]
     fn what_a_release_does_not_know_stops_it() {
         assert!(ciphers("arcfour").is_err() && ciphers("aes*").is_err() && ciphers("").is_err());
-        assert!(Family::Cipher.assemble(b"arcfour", &release(704)).is_ok());
+        assert!(Family::Cipher.check(b"arcfour", &release(704)).is_ok());
         assert!(ciphers("-arcfour").is_ok(), "what is taken away is not looked at");
     }
 

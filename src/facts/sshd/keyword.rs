@@ -36,8 +36,10 @@ pub(super) enum Syntax {
     Time,
     /// A time span, or `none` for 0.
     TimeOrNone,
-    /// One word, a path or a name.
+    /// One word.
     Word,
+    /// A path; a relative one starts in the root directory, where the server runs.
+    Path,
     /// Any number of words, none of them empty.
     Words,
     /// Patterns of users or groups.
@@ -205,7 +207,7 @@ static KEYWORDS: &[Keyword] = &[
     all("AuthorizedPrincipalsCommand", Syntax::Command, "none"),
     all("AuthorizedPrincipalsCommandUser", Syntax::Word, "none"),
     all("AuthorizedPrincipalsFile", Syntax::Word, "none"),
-    all("Banner", Syntax::Word, "none"),
+    all("Banner", Syntax::Path, "none"),
     all("CASignatureAlgorithms", Syntax::Algorithms(Family::Signature), "").since(709),
     global("ChallengeResponseAuthentication", FLAG, "yes"),
     all("ChannelTimeout", Syntax::Timeouts, "none").since(902),
@@ -233,9 +235,9 @@ static KEYWORDS: &[Keyword] = &[
     all("HostbasedAcceptedAlgorithms", Syntax::Algorithms(Family::Key), ""),
     all("HostbasedAuthentication", FLAG, "no"),
     all("HostbasedUsesNameFromPacketOnly", FLAG, "no"),
-    global("HostCertificate", Syntax::Word, "").merged(Merge::Append),
-    global("HostKey", Syntax::Word, "").merged(Merge::Append),
-    global("HostKeyAgent", Syntax::Word, "none"),
+    global("HostCertificate", Syntax::Path, "").merged(Merge::Append),
+    global("HostKey", Syntax::Path, "").merged(Merge::Append),
+    global("HostKeyAgent", Syntax::Path, "none"),
     global("HostKeyAlgorithms", Syntax::Algorithms(Family::Key), ""),
     all("IPQoS", Syntax::Qos, "").merged(Merge::Last),
     all("IgnoreRhosts", RHOSTS, "yes"),
@@ -255,7 +257,7 @@ static KEYWORDS: &[Keyword] = &[
     all("MaxAuthTries", Syntax::Number, "6"),
     all("MaxSessions", Syntax::Number, "10"),
     global("MaxStartups", Syntax::Startups, "10:30:100"),
-    global("ModuliFile", Syntax::Word, "/etc/ssh/moduli").since(806),
+    global("ModuliFile", Syntax::Path, "/etc/ssh/moduli").since(806),
     all("PAMServiceName", Syntax::Word, "sshd").since(908),
     all("PasswordAuthentication", FLAG, "yes"),
     all("PermitEmptyPasswords", FLAG, "no"),
@@ -270,7 +272,7 @@ static KEYWORDS: &[Keyword] = &[
     global("PerSourceNetBlockSize", Syntax::NetBlock, "32:128").since(805),
     global("PerSourcePenalties", Syntax::Words, "yes").since(908).merged(Merge::Append),
     global("PerSourcePenaltyExemptList", Syntax::Word, "none").since(908),
-    global("PidFile", Syntax::Word, ""),
+    global("PidFile", Syntax::Path, ""),
     global("Port", Syntax::Port, "22").merged(Merge::Append),
     global("PrintLastLog", FLAG, "yes"),
     global("PrintMotd", FLAG, "yes"),
@@ -281,18 +283,18 @@ static KEYWORDS: &[Keyword] = &[
     all("RefuseConnection", FLAG, "no").since(909),
     all("RekeyLimit", Syntax::Rekey, "0 0"),
     all("RequiredRSASize", Syntax::Number, "1024").since(901),
-    all("RevokedKeys", Syntax::Word, "none"),
-    global("SecurityKeyProvider", Syntax::Word, "internal").since(802),
+    all("RevokedKeys", Syntax::Path, "none"),
+    global("SecurityKeyProvider", Syntax::Path, "internal").since(802),
     all("SetEnv", Syntax::Assignments, "").since(708),
-    global("SshdAuthPath", Syntax::Word, "").since(1000),
-    global("SshdSessionPath", Syntax::Word, "").since(908),
+    global("SshdAuthPath", Syntax::Path, "").since(1000),
+    global("SshdSessionPath", Syntax::Path, "").since(908),
     all("StreamLocalBindMask", Syntax::Mask, "0177").merged(Merge::Last),
     all("StreamLocalBindUnlink", FLAG, "no"),
     global("StrictModes", FLAG, "yes"),
     all("Subsystem", Syntax::Subsystem, "").merged(Merge::Append),
     global("SyslogFacility", FACILITY, "AUTH"),
     global("TCPKeepAlive", FLAG, "yes"),
-    all("TrustedUserCAKeys", Syntax::Word, "none"),
+    all("TrustedUserCAKeys", Syntax::Path, "none"),
     all("UnusedConnectionTimeout", Syntax::TimeOrNone, "0").since(902),
     global("UseDNS", FLAG, "no"),
     global("UsePAM", FLAG, "no"),
@@ -300,7 +302,7 @@ static KEYWORDS: &[Keyword] = &[
     all("X11DisplayOffset", Syntax::Number, "10"),
     all("X11Forwarding", FLAG, "no"),
     all("X11UseLocalhost", FLAG, "yes"),
-    global("XAuthLocation", Syntax::Word, "/usr/bin/xauth"),
+    global("XAuthLocation", Syntax::Path, "/usr/bin/xauth"),
 ];
 
 /// Other names of settings, with where they may stand.
@@ -443,6 +445,7 @@ pub(super) fn meaning(word: &[u8], release: &Release) -> Option<Meaning> {
     let alias = ALIASES.iter().find(|(alias, _, _)| is(alias));
     if let Some((alias, name, scope)) = alias
         && !(release.number < 807 && release.number >= 705 && *alias == "SkeyAuthentication")
+        && !(release.vendor == Vendor::Debian && *alias == "RSAMinSize")
         && let Some(keyword) = Keyword::named(name).filter(|keyword| keyword.is_known_to(release))
     {
         return Some(Meaning::Setting(keyword, scope.unwrap_or_else(|| keyword.scope_in(release))));

@@ -134,7 +134,7 @@ impl<'r, 'i> Loader<'r, 'i> {
         if scope == Scope::Global && !position.at_start {
             return self.flaw(place, line, name, "it may not stand in a Match block");
         }
-        match self.value(keyword, line) {
+        match self.value(keyword, line, position.at_start) {
             Err(why) => self.flaw(place, line, name, &why),
             Ok(None) => {}
             Ok(Some((name, value))) => {
@@ -149,7 +149,12 @@ impl<'r, 'i> Loader<'r, 'i> {
         }
     }
 
-    fn value(&self, keyword: Option<&'static Keyword>, line: &Line) -> Result<Option<(&'static str, Value)>, String> {
+    fn value(
+        &self,
+        keyword: Option<&'static Keyword>,
+        line: &Line,
+        at_start: bool,
+    ) -> Result<Option<(&'static str, Value)>, String> {
         let rest = line.rest.as_deref().unwrap_or_default();
         let arguments = if self.release.number < 807 {
             sshd_config::split_old(rest)
@@ -159,7 +164,7 @@ impl<'r, 'i> Loader<'r, 'i> {
             sshd_config::split(rest).map_err(|_| "a quote is never closed".to_owned())?
         };
         let Some(keyword) = keyword else { return Ok(None) };
-        Ok(value::read(keyword, &arguments, rest, self.release)?.map(|value| (keyword.name, value)))
+        Ok(value::read(keyword, &arguments, rest, self.release, at_start)?.map(|value| (keyword.name, value)))
     }
 
     fn block(&mut self, place: Place, line: &Line, outer: Position) -> Go<Position> {

@@ -162,6 +162,21 @@ impl Sshd {
         values
     }
 
+    /// A command without a user to run as stops the server when it has read everything (`main` of `sshd.c`).
+    fn commands_have_users(&mut self) {
+        for (command, user) in [
+            ("AuthorizedKeysCommand", "AuthorizedKeysCommandUser"),
+            ("AuthorizedPrincipalsCommand", "AuthorizedPrincipalsCommandUser"),
+        ] {
+            let set = self.main.get(command).and_then(|entries| entries.first()).filter(|entry| entry.value.text != "none");
+            if let (Some(entry), false) = (set, self.main.contains_key(user)) {
+                let found = format!("{command} {}", entry.value.written);
+                let why = format!("it needs {user} beside it");
+                self.flaws.push(Flaw { place: entry.place.clone(), keyword: Some(command), found, why });
+            }
+        }
+    }
+
     fn merge(&self, keyword: &Keyword, entries: &[Entry]) -> Setting {
         let (winner, others): (&Entry, Vec<&Entry>) = match (keyword.merge_in(&self.release), entries) {
             (Merge::Append, _) => return append(entries),
@@ -177,7 +192,16 @@ impl Sshd {
             [one] => Some(format!("wins over {one}, because the {which} value counts")),
             [one, rest @ ..] => Some(format!("wins over {one} and {} more, because the {which} value counts", rest.len())),
         };
-        Setting { value: Some(winner.value.clone()), place: Some(winner.place.clone()), because }
+        let mut value = winner.value.clone();
+        // A number alone leaves the rate of the lines before it as it was.
+        if keyword.name == "MaxStartups" && which == "last" && !value.written.contains(':') {
+            let before = others.iter().rev().find(|other| other.value.written.contains(':'));
+            let rate = before.and_then(|other| other.value.text.split(':').nth(1));
+            if let (Some(rate), Some((begin, _))) = (rate, value.text.split_once(':')) {
+                value.text = format!("{begin}:{rate}:{begin}");
+            }
+        }
+        Setting { value: Some(value), place: Some(winner.place.clone()), because }
     }
 
     fn built_in(&self, keyword: &Keyword) -> Setting {
@@ -228,7 +252,9 @@ fn read(root: Rootfs<'_>, release: Release, path: &ImagePath) -> Fact<Sshd> {
     let mut loader = Loader::new(root, &release);
     loader.load(path)?;
     let Loader { main, blocks, flaws, files, .. } = loader;
-    Ok(Sshd { path: path.clone(), files, main, blocks, flaws, release })
+    let mut sshd = Sshd { path: path.clone(), files, main, blocks, flaws, release };
+    sshd.commands_have_users();
+    Ok(sshd)
 }
 
 #[cfg(test)]

@@ -121,6 +121,7 @@ fn mistakes_stop_the_server() {
     assert_eq!(why("MaxAuthTries four\n"), "1: 'four' is no value for it");
     assert_eq!(why("Match User x\nUsePAM yes\n"), "2: it may not stand in a Match block");
     assert_eq!(why("Match nobody x\n"), "1: 'nobody' is no criterion");
+    assert_eq!(why("AuthorizedKeysCommand /bin/x\n"), "1: it needs AuthorizedKeysCommandUser beside it");
     assert_eq!(why("Include\n"), "1: it names no file");
     assert_eq!(why("Include sshd_config\n"), "1: too many includes within includes");
     assert_eq!(why("Protocol 1\nRSAAuthentication maybe\nInclude nothing/*.conf gone\n"), "");

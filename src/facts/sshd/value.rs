@@ -22,7 +22,13 @@ pub struct Value {
 ///
 /// # Errors
 /// Why sshd refuses to start.
-pub(super) fn read(keyword: &Keyword, arguments: &[Argument], rest: &[u8], release: &Release) -> Result<Option<Value>, String> {
+pub(super) fn read(
+    keyword: &Keyword,
+    arguments: &[Argument],
+    rest: &[u8],
+    release: &Release,
+    at_start: bool,
+) -> Result<Option<Value>, String> {
     let words: Vec<&[u8]> = arguments.iter().map(|argument| argument.text.as_slice()).collect();
     let written = words.iter().map(|word| printable(word)).collect::<Vec<_>>().join(" ");
     if let Some(value) = whole_line(keyword.syntax, rest) {
@@ -32,7 +38,10 @@ pub(super) fn read(keyword: &Keyword, arguments: &[Argument], rest: &[u8], relea
     let numbered = |text: String, number: i64| Value { text, number: Some(number), list: None, written: written.clone() };
     let listed =
         |list: Vec<String>, glue: &str| Value { text: list.join(glue), number: None, list: Some(list), written: written.clone() };
-    let all = || listed(words.iter().map(|word| printable(word)).collect(), " ");
+    // A port alone listens for every address.
+    let bare = |word: &[u8]| keyword.name == "PermitListen" && word != b"any" && word != b"none" && !word.contains(&b':');
+    let each = |word: &&[u8]| if bare(word) { format!("*:{}", printable(word)) } else { printable(word) };
+    let all = || listed(words.iter().map(each).collect(), " ");
     if let Some(value) = many(keyword.syntax, &words) {
         return value.map(|()| (!words.is_empty()).then(all));
     }
@@ -71,7 +80,14 @@ pub(super) fn read(keyword: &Keyword, arguments: &[Argument], rest: &[u8], relea
             let seconds = seconds(first)?;
             numbered(seconds.to_string(), seconds)
         }
-        Syntax::Algorithms(family) => listed(family.assemble(first, release)?, ","),
+        Syntax::Algorithms(family) => {
+            family.check(first, release)?;
+            match family.assemble(first, release) {
+                // For the connections of a block it is put together when they come, and they are refused then.
+                Err(_) if !at_start => listed(Vec::new(), ","),
+                list => listed(list?, ","),
+            }
+        }
         Syntax::Port => {
             let port = number(first).filter(|port| (1..=65_535).contains(port)).ok_or_else(wrong)?;
             numbered(port.to_string(), port)
@@ -97,10 +113,21 @@ pub(super) fn read(keyword: &Keyword, arguments: &[Argument], rest: &[u8], relea
             Some(wrong) => return Err(format!("'{}' is no type of service", printable(wrong))),
             None => text(words.iter().map(|word| printable(word).to_lowercase()).collect::<Vec<_>>().join(" ")),
         },
+        Syntax::Path if first != b"SSH_AUTH_SOCK" && !first.eq_ignore_ascii_case(b"internal") => text(absolute(first)),
         Syntax::Refused => return Err("routing domains are not supported on Linux".into()),
         _ if first.eq_ignore_ascii_case(b"none") => text("none".into()),
         _ => text(printable(first)),
     }))
+}
+
+/// `derelativise_path` for root, in the root directory.
+fn absolute(path: &[u8]) -> String {
+    match path.strip_prefix(b"~/") {
+        _ if path.eq_ignore_ascii_case(b"none") => "none".into(),
+        Some(home) => format!("/root/{}", printable(home)),
+        None if path.starts_with(b"/") => printable(path),
+        None => format!("/{}", printable(path)),
+    }
 }
 
 /// Those that take the rest of the line as it is.
@@ -311,7 +338,7 @@ mod tests {
     fn value(name: &str, rest: &str) -> Result<Option<Value>, String> {
         let release = Release { number: 902, vendor: Vendor::Debian, package: None };
         let arguments = sshd_config::split(rest.as_bytes()).unwrap();
-        read(Keyword::named(name).unwrap(), &arguments, rest.as_bytes(), &release)
+        read(Keyword::named(name).unwrap(), &arguments, rest.as_bytes(), &release, true)
     }
 
     fn text(name: &str, rest: &str) -> String {
@@ -370,7 +397,7 @@ mod tests {
             let release = Release { number: 902, vendor: Vendor::Other, package: None };
             if let Ok(arguments) = sshd_config::split(&rest) {
                 for keyword in Keyword::every() {
-                    let _ = read(keyword, &arguments, &rest, &release);
+                    let _ = read(keyword, &arguments, &rest, &release, true);
                 }
             }
         }
