@@ -256,7 +256,7 @@ facts! {
     /// The units of systemd, as the image will boot with them.
     units: Units = units::gather as Units after Os;
     /// The effective configuration of the SSH server.
-    sshd: Sshd = sshd::gather as Sshd after Os Packages;
+    sshd: Sshd = sshd::gather as Sshd after Os Packages Units;
     /// systemd-journald as it is configured.
     journald: Journald = journald::gather as Journald after Os;
     /// logrotate as it is configured.

@@ -42,6 +42,8 @@ pub(super) struct Loader<'r, 'i> {
     pub(super) flaws: Vec<Flaw>,
     /// Every file that was read.
     pub(super) files: Vec<ImagePath>,
+    /// Whether ports were given by `-p`.
+    pub(super) ports_given: bool,
     lines: u32,
 }
 
@@ -70,7 +72,7 @@ impl<'r, 'i> Loader<'r, 'i> {
 
     pub(super) fn new(root: Rootfs<'i>, release: &'r Release) -> Self {
         let (main, blocks, flaws, files) = (Entries::new(), Vec::new(), Vec::new(), Vec::new());
-        Self { root, release, main, blocks, flaws, files, lines: 0 }
+        Self { root, release, main, blocks, flaws, files, ports_given: false, lines: 0 }
     }
 
     /// Reads the main file and what it includes.
@@ -79,6 +81,18 @@ impl<'r, 'i> Loader<'r, 'i> {
         match self.file(path, position, 0) {
             Ok(()) | Err(Stop::Flawed) => Ok(()),
             Err(Stop::Unknown(unreadable)) => Err(unreadable),
+        }
+    }
+
+    /// Takes an option of the command line (`-o`).
+    pub(super) fn option(&mut self, path: &ImagePath, number: u32, line: &Line) {
+        let position = Position { block: None, at_start: true };
+        let place = Place { path: path.clone(), line: number, column: 1 };
+        match keyword::meaning(&line.keyword, self.release) {
+            Some(Meaning::Match | Meaning::Include) => {
+                self.flaw(place, line, None, "it is no option for the command line");
+            }
+            meaning => self.setting(meaning, place, line, position),
         }
     }
 
@@ -107,6 +121,8 @@ impl<'r, 'i> Loader<'r, 'i> {
             match keyword::meaning(&line.keyword, self.release) {
                 Some(Meaning::Include) => self.include(&place, &line, position, depth)?,
                 Some(Meaning::Match) => position = self.block(place, &line, outer)?,
+                // Ports of the command line are the only ones, and those of the file are not even looked at.
+                Some(Meaning::Setting(keyword, _)) if keyword.name == "Port" && self.ports_given => {}
                 meaning => self.setting(meaning, place, &line, position),
             }
         }

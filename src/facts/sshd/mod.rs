@@ -8,6 +8,7 @@
 //! what would have counted is then not known.
 
 mod algorithms;
+mod command_line;
 mod criteria;
 mod keyword;
 mod load;
@@ -18,6 +19,8 @@ mod value;
 use crate::facts::{Fact, Facts};
 use crate::image::Rootfs;
 use crate::path::ImagePath;
+use crate::syntax::sshd_config;
+use command_line::Flag;
 pub use keyword::Keyword;
 use keyword::Merge;
 use load::{Entries, Entry, Loader};
@@ -237,9 +240,9 @@ fn append(entries: &[Entry]) -> Setting {
 const PATHS: [&str; 2] = ["/etc/ssh/sshd_config", "/usr/etc/ssh/sshd_config"];
 
 pub(super) fn gather(facts: &Facts<'_>) -> Fact<Sshd> {
-    let root = facts.root();
     let release = Release::of(facts);
-    read(root, release, &main_file(root))
+    let flags = command_line::gather(facts)?;
+    read(facts.root(), release, &flags)
 }
 
 fn main_file(root: Rootfs<'_>) -> ImagePath {
@@ -248,11 +251,30 @@ fn main_file(root: Rootfs<'_>) -> ImagePath {
     if only_vendor { vendor } else { usual }
 }
 
-fn read(root: Rootfs<'_>, release: Release, path: &ImagePath) -> Fact<Sshd> {
+fn read(root: Rootfs<'_>, release: Release, flags: &[Flag]) -> Fact<Sshd> {
     let mut loader = Loader::new(root, &release);
-    loader.load(path)?;
+    for flag in flags {
+        let (option, sets_ports): (&[u8], bool) = match flag.letter {
+            b'o' => (b"", false),
+            b'p' => (b"Port ", true),
+            b'h' => (b"HostKey ", false),
+            b'g' => (b"LoginGraceTime ", false),
+            b'4' => (b"AddressFamily inet", false),
+            b'6' => (b"AddressFamily inet6", false),
+            _ => continue,
+        };
+        if let Some(line) = sshd_config::parse_option(&[option, &flag.argument].concat()) {
+            loader.option(&flag.path, flag.line, &line);
+        }
+        loader.ports_given |= sets_ports;
+    }
+    let other = flags.iter().rev().find(|flag| flag.letter == b'f').map(|flag| flag.argument.as_slice());
+    let path = other.map_or_else(|| main_file(root), ImagePath::new);
+    if !other.is_some_and(|other| other.eq_ignore_ascii_case(b"none")) {
+        loader.load(&path)?;
+    }
     let Loader { main, blocks, flaws, files, .. } = loader;
-    let mut sshd = Sshd { path: path.clone(), files, main, blocks, flaws, release };
+    let mut sshd = Sshd { path, files, main, blocks, flaws, release };
     sshd.commands_have_users();
     Ok(sshd)
 }

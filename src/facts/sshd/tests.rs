@@ -172,6 +172,44 @@ fn a_comment_behind_a_value_stops_an_old_version() {
     assert!(sshd_in(&image, "1:9.2p1-2").flaw().is_none());
 }
 
+fn with_unit(command: &str, defaults: &str) -> MemoryImage {
+    MemoryImage::new()
+        .file(
+            "/usr/lib/systemd/system/ssh.service",
+            format!("[Service]\nEnvironmentFile=-/etc/default/ssh\nExecStart={command}\n"),
+        )
+        .file("/etc/default/ssh", defaults)
+        .file("/etc/ssh/sshd_config", "PermitRootLogin no\nPort 22\n")
+        .file("/srv/sshd", "PermitRootLogin prohibit-password\n")
+}
+
+#[test]
+fn options_of_the_unit_win_over_the_file() {
+    let image = with_unit("/usr/sbin/sshd -D $SSHD_OPTS", "# none\nSSHD_OPTS=\"-oPermitRootLogin=yes -p 2222\"\n");
+    let sshd = sshd_of(&image);
+    let setting = sshd.effective(Keyword::named("PermitRootLogin").unwrap());
+    assert_eq!(setting.place.unwrap().to_string(), "/etc/default/ssh:2");
+    assert_eq!(setting.because.as_deref(), Some("wins over /etc/ssh/sshd_config:1, because the first value counts"));
+    assert_eq!(text(&sshd, "Port"), "2222");
+    assert_eq!(text(&sshd_of(&with_unit("/usr/sbin/sshd -D", "SSHD_OPTS=-oPermitRootLogin=yes\n")), "PermitRootLogin"), "no");
+}
+
+#[test]
+fn the_unit_may_name_another_file_or_none() {
+    assert_eq!(text(&sshd_of(&with_unit("/usr/sbin/sshd -f /srv/sshd", "")), "PermitRootLogin"), "prohibit-password");
+    assert_eq!(text(&sshd_of(&with_unit("/usr/sbin/sshd -fnone", "")), "Port"), "22");
+}
+
+#[test]
+fn a_drop_in_of_the_unit_counts() {
+    let image = with_unit("/usr/sbin/sshd -D", "").file(
+        "/etc/systemd/system/ssh.service.d/x.conf",
+        "[Service]\nExecStart=\nExecStart=/usr/sbin/sshd -D -o \"PermitRootLogin yes\"\n",
+    );
+    assert_eq!(text(&sshd_of(&image), "PermitRootLogin"), "yes");
+    assert!(sshd_of(&with_unit("/usr/sbin/sshd -o Nonsense=1", "")).flaw().is_some());
+}
+
 #[test]
 fn includes_cannot_run_away() {
     let mut image = MemoryImage::new().file("/etc/ssh/sshd_config", "Include d0/*\n");

@@ -1,0 +1,183 @@
+//! What the server is started with: the command of its unit, and the variables in it.
+//!
+//! Debian's unit runs `sshd -D $SSHD_OPTS` with `/etc/default/ssh`, Red Hat's `sshd -D $OPTIONS` (before version 9 with
+//! `$CRYPTO_POLICY`) with `/etc/sysconfig/sshd`. Options win over the file, since the first value counts (`sshd(8)`).
+
+use std::collections::BTreeMap;
+
+use crate::facts::{Fact, Facts, Unreadable};
+use crate::image::Rootfs;
+use crate::path::{ImagePath, printable};
+use crate::syntax::{os_release, sshd_config};
+
+/// The names of its unit, the first one that is there counts.
+const UNITS: [&str; 2] = ["ssh.service", "sshd.service"];
+/// The options that take an argument (`sshd.c`).
+const WITH_ARGUMENT: &[u8] = b"CEbcfghkopu";
+/// Words of a command; more are no command that a unit has.
+const MAX_WORDS: usize = 1_000;
+
+/// An option of the command.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Flag {
+    /// Its letter.
+    pub(super) letter: u8,
+    /// Its argument; empty where it takes none.
+    pub(super) argument: Vec<u8>,
+    /// The file that it stands in: a unit, or one with variables.
+    pub(super) path: ImagePath,
+    /// The line, from 1.
+    pub(super) line: u32,
+}
+
+/// A word and where it comes from.
+#[derive(Debug, Clone)]
+struct Word {
+    text: Vec<u8>,
+    path: ImagePath,
+    line: u32,
+}
+
+type Variables = BTreeMap<String, Word>;
+
+/// The options of the installed unit, in order; none where there is no unit.
+pub(super) fn gather(facts: &Facts<'_>) -> Fact<Vec<Flag>> {
+    let units = facts.units()?;
+    for unit in UNITS {
+        let commands = units.property(unit, "Service", "ExecStart")?;
+        let Some(command) = commands.first() else { continue };
+        let mut variables = Variables::new();
+        for value in units.property(unit, "Service", "Environment")? {
+            for word in split(value.text.as_bytes()) {
+                set(&mut variables, &word, &value.path, value.line);
+            }
+        }
+        for value in units.property(unit, "Service", "EnvironmentFile")? {
+            read(facts.root(), value.text.trim_start_matches('-'), &mut variables)?;
+        }
+        let words = expand(command.text.as_bytes(), &command.path, command.line, &variables);
+        return Ok(flags(&words));
+    }
+    Ok(Vec::new())
+}
+
+fn set(variables: &mut Variables, assignment: &[u8], path: &ImagePath, line: u32) {
+    let Some(cut) = assignment.iter().position(|&byte| byte == b'=') else { return };
+    let (name, value) = (assignment.get(..cut).unwrap_or_default(), assignment.get(cut + 1..).unwrap_or_default());
+    variables.insert(printable(name), Word { text: value.to_vec(), path: path.clone(), line });
+}
+
+/// A file of variables; one that is not there is an empty one, since whether its unit then fails is not what is asked here.
+fn read(root: Rootfs<'_>, pattern: &str, variables: &mut Variables) -> Fact<()> {
+    let paths = root.glob(pattern).map_err(|error| Unreadable::reading(&ImagePath::new(pattern), &error))?;
+    for path in paths {
+        match root.read(&path) {
+            Ok(content) => {
+                for assignment in os_release::parse(&content) {
+                    let word = Word { text: assignment.value.clone(), path: path.clone(), line: assignment.line };
+                    variables.insert(printable(assignment.key), word);
+                }
+            }
+            Err(error) if error.is_absent() => {}
+            Err(error) => return Err(Unreadable::reading(&path, &error)),
+        }
+    }
+    Ok(())
+}
+
+/// Words as systemd splits them: at blanks, quoted by `'` or `"`. What is not closed is taken as it stands.
+fn split(text: &[u8]) -> Vec<Vec<u8>> {
+    match sshd_config::split(text) {
+        Ok(words) => words.into_iter().map(|word| word.text).collect(),
+        Err(_) => text.split(u8::is_ascii_whitespace).filter(|word| !word.is_empty()).map(<[u8]>::to_vec).collect(),
+    }
+}
+
+/// `systemd.service(5)`: `$NAME` as a word of its own becomes as many words as it has, `${NAME}` stays part of its word.
+fn expand(command: &[u8], path: &ImagePath, line: u32, variables: &Variables) -> Vec<Word> {
+    let mut words = Vec::new();
+    for text in split(command).into_iter().take(MAX_WORDS) {
+        let whole = text.strip_prefix(b"$").filter(|name| !name.starts_with(b"{") && !name.starts_with(b"$")).map(printable);
+        match whole {
+            Some(name) => {
+                if let Some(value) = variables.get(&name) {
+                    let more = split(&value.text).into_iter().take(MAX_WORDS);
+                    words.extend(more.map(|text| Word { text, path: value.path.clone(), line: value.line }));
+                }
+            }
+            None => words.push(Word { text: braces(&text, variables), path: path.clone(), line }),
+        }
+    }
+    words
+}
+
+fn braces(text: &[u8], variables: &Variables) -> Vec<u8> {
+    let mut out = Vec::new();
+    let mut rest = text;
+    while let Some(start) = rest.windows(2).position(|pair| pair == b"${") {
+        let (before, behind) = rest.split_at(start);
+        out.extend_from_slice(before);
+        let behind = behind.get(2..).unwrap_or_default();
+        let Some(end) = behind.iter().position(|&byte| byte == b'}') else { break };
+        let name = printable(behind.get(..end).unwrap_or_default());
+        out.extend_from_slice(variables.get(&name).map_or(&b""[..], |value| &value.text));
+        rest = behind.get(end + 1..).unwrap_or_default();
+    }
+    out.extend_from_slice(rest);
+    out
+}
+
+/// `getopt(3)` over the words behind the program.
+fn flags(words: &[Word]) -> Vec<Flag> {
+    let mut flags = Vec::new();
+    let mut words = words.iter().skip(1);
+    while let Some(word) = words.next() {
+        let Some(letters) = word.text.strip_prefix(b"-").filter(|letters| !letters.is_empty() && *letters != b"-") else { break };
+        let mut letters = letters;
+        while let Some((&letter, rest)) = letters.split_first() {
+            let place = |argument: Vec<u8>| Flag { letter, argument, path: word.path.clone(), line: word.line };
+            if !WITH_ARGUMENT.contains(&letter) {
+                flags.push(place(Vec::new()));
+                letters = rest;
+                continue;
+            }
+            let argument = if rest.is_empty() { words.next().map(|next| next.text.clone()) } else { Some(rest.to_vec()) };
+            flags.extend(argument.map(place));
+            break;
+        }
+    }
+    flags
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn said(command: &str, options: &str) -> Vec<(char, String)> {
+        let path = ImagePath::new("/etc/default/ssh");
+        let variables = [("OPTS".to_owned(), Word { text: options.as_bytes().to_vec(), path: path.clone(), line: 1 })].into();
+        let found = flags(&expand(command.as_bytes(), &path, 2, &variables));
+        found.into_iter().map(|flag| (char::from(flag.letter), String::from_utf8(flag.argument).unwrap())).collect()
+    }
+
+    #[test]
+    fn a_variable_alone_becomes_several_words() {
+        let found = said("/usr/sbin/sshd -D $OPTS", "-o PermitRootLogin=yes -p2222 -4D -o 'Banner none'");
+        let text = |text: &str| text.to_owned();
+        let wanted = [('D', ""), ('o', "PermitRootLogin=yes"), ('p', "2222"), ('4', ""), ('D', ""), ('o', "Banner none")];
+        assert_eq!(found, wanted.map(|(letter, argument)| (letter, text(argument))));
+    }
+
+    #[test]
+    fn a_variable_in_braces_stays_one_word() {
+        assert_eq!(said("/usr/sbin/sshd -o${OPTS} ${NONE}", "Port 22"), [('o', "Port 22".to_owned())]);
+        assert_eq!(said("/usr/sbin/sshd $NONE -D -- -p 1", ""), [('D', String::new())]);
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn nothing_panics(command in "[-$a{}OPTS'\" o]{0,40}", options: String) {
+            let _ = said(&command, &options);
+        }
+    }
+}
