@@ -28,6 +28,7 @@ mod logrotate;
 mod mandatory_access;
 mod matcher;
 mod module;
+mod mount;
 mod package;
 mod pam;
 mod password_age;
@@ -139,6 +140,8 @@ checks! {
     LoginDefs: login_defs::LoginDefs,
     /// Kernel modules: whether they can be loaded.
     Module: module::Module,
+    /// Mounts: what is mounted where, and how.
+    Mount: mount::Mount,
     /// What logrotate does.
     Logrotate: logrotate::Logrotate,
     /// Packages: there or not, and how new.

@@ -16,6 +16,7 @@ pub mod journald;
 pub mod login_defs;
 pub mod logrotate;
 pub mod modules;
+pub mod mounts;
 mod os;
 pub mod packages;
 mod pam;
@@ -41,6 +42,7 @@ pub use journald::Journald;
 pub use login_defs::{LoginDefs, UseraddDefaults};
 pub use logrotate::Logrotate;
 pub use modules::Modules;
+pub use mounts::{MountEntry, Mounts};
 pub use os::Os;
 pub use packages::{Owners, Packages};
 pub use pam::{ModuleOption, Pam, Stack, Step};
@@ -251,6 +253,8 @@ facts! {
     shadow: Shadow = accounts::gather_shadow as Shadow;
     /// Kernel modules, and what modprobe does with them.
     modules: Modules = modules::gather as Modules;
+    /// What is mounted where.
+    mounts: Mounts = mounts::gather as Mounts after Units;
     /// Kernel parameters that are set at boot.
     sysctl: Sysctl = sysctl::gather as Sysctl;
     /// The units of systemd, as the image will boot with them.

@@ -7,6 +7,7 @@ pub mod apk;
 pub mod apparmor;
 pub mod audit_rules;
 pub mod dpkg;
+pub mod fstab;
 pub mod group;
 pub mod grub;
 pub mod key_value;
