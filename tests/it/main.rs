@@ -7,6 +7,7 @@ mod content;
 mod directory;
 mod gate;
 mod generated;
+mod kernel;
 mod overlay;
 mod packages;
 mod pages;
