@@ -1,7 +1,10 @@
 //! What shadow-utils gives to new accounts.
 
+use schemars::JsonSchema;
+use serde::Deserialize;
+
 use super::matcher::matched;
-use super::{Kind, Observed, unknown};
+use super::{Kind, Mode, Observed, unknown};
 use crate::facts::{FactId, Facts, Needs, Unreadable, UseraddDefaults, login_defs};
 use crate::finding::{Evidence, Outcome};
 use crate::path::ImagePath;
@@ -20,6 +23,33 @@ matched! {
     pub struct Useradd {
         /// Its name, such as `INACTIVE`.
         pub key: String,
+    }
+}
+
+/// What new files are masked with at a login: `UMASK` of `/etc/login.defs`, as `pam_umask(8)` and login read it.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct LoginUmask {
+    /// At least these bits are taken away.
+    pub masks: Mode,
+}
+
+impl Kind for LoginUmask {
+    fn needs(&self, _: &Facts<'_>, needs: &mut Needs) {
+        needs.fact(FactId::LoginDefs);
+    }
+
+    fn evaluate(&self, facts: &Facts<'_>) -> Outcome {
+        let effective = match facts.login_defs() {
+            Ok(settings) => settings.effective("UMASK"),
+            Err(unreadable) => return unknown(&unreadable),
+        };
+        let met =
+            effective.number.and_then(|mask| u32::try_from(mask).ok()).is_some_and(|mask| mask & self.masks.0 == self.masks.0);
+        let place = Evidence::at(&ImagePath::new(login_defs::LoginDefs::PATH)).line_opt(effective.line);
+        let because = effective.because.unwrap_or_else(|| "UMASK".to_owned());
+        let found = effective.text.unwrap_or_else(|| "not set".to_owned());
+        Outcome::decide(met, vec![place.found(found).expected(format!("{} or stricter", self.masks)).because(because)])
     }
 }
 

@@ -17,11 +17,14 @@ mod audit_call;
 mod audit_program;
 mod audit_setting;
 mod audit_watch;
+mod banner;
 mod boot;
+mod coredump;
 mod file;
 mod groups;
 mod home_files;
 mod journald;
+mod limit;
 mod line;
 mod login_defs;
 mod logrotate;
@@ -32,9 +35,12 @@ mod mount;
 mod package;
 mod pam;
 mod password_age;
+mod root_path;
 mod rsyslog;
+mod shell;
 mod shells;
 mod sshd;
+mod sudo;
 mod sysctl;
 mod tree;
 mod unit;
@@ -156,6 +162,24 @@ checks! {
     Rsyslog: rsyslog::Rsyslog,
     /// The list of login shells.
     Shells: shells::Shells,
+    /// Texts that are shown before and after a login.
+    Banner: banner::Banner,
+    /// What systemd does with core dumps.
+    Coredump: coredump::Coredump,
+    /// Hard limits of logins.
+    Limit: limit::Limit,
+    /// The mask that logins give to new files.
+    LoginUmask: login_defs::LoginUmask,
+    /// The folders in which root's programs are looked for.
+    RootPath: root_path::RootPath,
+    /// The mask that shells give to new files.
+    ShellUmask: shell::ShellUmask,
+    /// Variables that shell start-up files set.
+    ShellVariable: shell::ShellVariable,
+    /// An option of sudo.
+    SudoDefault: sudo::SudoDefault,
+    /// The tags of commands that sudo allows.
+    SudoTag: sudo::SudoTag,
     /// Kernel parameters as they are set at boot.
     Sysctl: sysctl::Sysctl,
     /// A setting of the SSH server.

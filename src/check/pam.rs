@@ -8,7 +8,7 @@ use super::{Kind, Names, Observed, unknown};
 use crate::facts::{FactId, Facts, Needs, Step};
 use crate::finding::{Evidence, Outcome};
 use crate::path::ImagePath;
-use crate::syntax::pam::Management;
+use crate::syntax::pam::{Action, Management};
 
 /// A kind of stack.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
@@ -52,6 +52,8 @@ pub struct Pam {
     pub before: Option<String>,
     /// It comes after the first line of this module.
     pub after: Option<String>,
+    /// A refusal by it makes the whole stack fail, at once or in the end.
+    pub enforced: Option<bool>,
     /// `false`: no line of this kind may be there.
     pub present: Option<bool>,
 }
@@ -113,15 +115,19 @@ impl Pam {
                 Some((name, value)) => step.argument(name) == Some(value),
                 None => step.argument(wanted).is_some(),
             });
-            if step.reachable && in_place && with {
+            let refuses = matches!(step.module.control.action("perm_denied"), Action::Bad | Action::Die);
+            let enforced = self.enforced.is_none_or(|wanted| wanted == refuses);
+            if step.reachable && in_place && with && enforced {
                 return Outcome::decide(self.present != Some(false), vec![place.expected(self.words())]);
             }
             let why = if !step.reachable {
                 "no result of the modules before it leads here"
             } else if !in_place {
                 "it stands in the wrong place"
-            } else {
+            } else if !with {
                 "it lacks arguments"
+            } else {
+                "its control says otherwise of a refusal"
             };
             misses.push(place.expected(self.words()).because(why));
         }
@@ -136,6 +142,11 @@ impl Pam {
         if !self.with.is_empty() {
             words.push_str(&format!(" with {}", self.with.join(" ")));
         }
+        words.push_str(match self.enforced {
+            Some(true) => ", required",
+            Some(false) => ", not required",
+            None => "",
+        });
         words.push_str(&self.before.as_ref().map(|other| format!(", before {other}")).unwrap_or_default());
         words.push_str(&self.after.as_ref().map(|other| format!(", after {other}")).unwrap_or_default());
         words

@@ -146,9 +146,9 @@ impl Takes {
             Self::Boolean => boolean(value).map(text),
             // 1 would be a size, and is taken for a boolean with a warning.
             Self::Compress if value.is_empty() => Some(text("yes")),
-            Self::Compress => boolean(value).map(text).or_else(|| size(value).map(|bytes| ("yes".to_owned(), Some(bytes)))),
+            Self::Compress => boolean(value).map(text).or_else(|| read_size(value).map(|bytes| ("yes".to_owned(), Some(bytes)))),
             Self::Storage => ["volatile", "persistent", "auto", "none"].contains(&value).then(|| text(value)),
-            Self::Size => size(value).map(|bytes| (value.to_owned(), Some(bytes))),
+            Self::Size => read_size(value).map(|bytes| (value.to_owned(), Some(bytes))),
             Self::Time => seconds(value).map(|seconds| (value.to_owned(), Some(seconds))),
             Self::Count => value.parse::<u32>().ok().map(|count| (value.to_owned(), Some(i64::from(count)))),
             Self::Text => Some(text(value)),
@@ -166,7 +166,7 @@ fn boolean(value: &str) -> Option<&'static str> {
 }
 
 /// `parse_size()` with base 1024, without fractions.
-fn size(value: &str) -> Option<i64> {
+pub(super) fn read_size(value: &str) -> Option<i64> {
     let digits = value.trim_start_matches(|digit: char| digit.is_ascii_digit());
     let number: i64 = value.get(..value.len() - digits.len())?.parse().ok()?;
     let power = match digits.trim() {
@@ -220,18 +220,19 @@ pub(super) fn gather(facts: &Facts<'_>) -> Fact<Journald> {
     let directory = ImagePath::new("/var/log/journal");
     let debian = |os: &super::Os| os.id == "debian" || os.like.iter().any(|like| like == "debian");
     Ok(Journald {
-        journal: read(root, "journald.conf", "Journal", &|key, value| {
+        journal: read_systemd(root, "journald.conf", "Journal", &|key, value| {
             KNOWN.iter().find(|(name, ..)| *name == key).map_or(Takes::Text, |(_, takes, _)| *takes).read(value)
         })?,
-        upload: read(root, "journal-upload.conf", "Upload", &|_, value| Takes::Text.read(value))?,
+        upload: read_systemd(root, "journal-upload.conf", "Upload", &|_, value| Takes::Text.read(value))?,
         directory: root.exists(&directory).map_err(|error| Unreadable::reading(&directory, &error))?,
         forwards_by_default: facts.os().is_ok_and(debian),
     })
 }
 
-type Reading<'r> = &'r dyn Fn(&str, &str) -> Option<(String, Option<i64>)>;
+pub(super) type Reading<'r> = &'r dyn Fn(&str, &str) -> Option<(String, Option<i64>)>;
 
-fn read(root: Rootfs<'_>, name: &str, section: &str, reading: Reading<'_>) -> Fact<Settings> {
+/// Reads a configuration of systemd: the main file and all drop-ins.
+pub(super) fn read_systemd(root: Rootfs<'_>, name: &str, section: &str, reading: Reading<'_>) -> Fact<Settings> {
     let mut found = Settings::default();
     for folder in FOLDERS {
         if found.add(root, &ImagePath::new(folder).join(name), section, reading)? {

@@ -10,9 +10,11 @@ mod apparmor;
 mod audit;
 mod auditd;
 mod boot;
+mod coredump;
 mod drop_ins;
 mod files;
 pub mod journald;
+pub mod limits;
 pub mod login_defs;
 pub mod logrotate;
 pub mod modules;
@@ -23,6 +25,7 @@ mod pam;
 pub mod rsyslog;
 mod selinux;
 pub mod sshd;
+pub mod sudo;
 pub mod sysctl;
 mod tree;
 pub mod units;
@@ -37,8 +40,10 @@ pub use apparmor::{AppArmor, Profile, ProfileMode};
 pub use audit::{AuditRule, AuditRules};
 pub use auditd::Auditd;
 pub use boot::{Boot, BootEntry, BootPassword, Defaults as BootDefaults, argument as boot_argument};
+pub use coredump::Coredump;
 pub use files::{FileFact, FileState};
 pub use journald::Journald;
+pub use limits::Limits;
 pub use login_defs::{LoginDefs, UseraddDefaults};
 pub use logrotate::Logrotate;
 pub use modules::Modules;
@@ -50,6 +55,7 @@ pub use rsyslog::Rsyslog;
 pub(crate) use selinux::CONFIG as SELINUX_CONFIG;
 pub use selinux::SeLinux;
 pub use sshd::Sshd;
+pub use sudo::Sudo;
 pub use sysctl::Sysctl;
 pub use tree::{Selector, TreeFact, TreeMatches};
 pub use units::Units;
@@ -255,6 +261,12 @@ facts! {
     modules: Modules = modules::gather as Modules;
     /// What is mounted where.
     mounts: Mounts = mounts::gather as Mounts after Units;
+    /// What systemd does with core dumps.
+    coredump: Coredump = coredump::gather as Coredump;
+    /// What a login may use.
+    limits: Limits = limits::gather as Limits;
+    /// What sudo allows, and how.
+    sudo: Sudo = sudo::gather as Sudo after Os Packages;
     /// Kernel parameters that are set at boot.
     sysctl: Sysctl = sysctl::gather as Sysctl;
     /// The units of systemd, as the image will boot with them.

@@ -1,7 +1,6 @@
 //! Everything that is tested from outside the crate, one file a topic.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::disallowed_methods, clippy::print_stderr)]
 
-mod accounts;
 mod architecture;
 mod cli;
 mod content;
@@ -9,7 +8,6 @@ mod directory;
 mod gate;
 mod generated;
 mod kernel;
-mod logging;
 mod overlay;
 mod packages;
 mod pages;
@@ -20,5 +18,6 @@ mod sarif;
 mod schemas;
 
 mod sshd_oracle;
+mod sudoers;
 mod truth;
 mod units;
