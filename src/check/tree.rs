@@ -6,9 +6,10 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::{Kind, Mode, unknown};
-use crate::facts::{FactId, Facts, Needs, Selector, TreeMatches};
+use crate::facts::accounts::Known;
+use crate::facts::{FactId, Facts, Needs, Selector, TreeMatch, TreeMatches, Unreadable};
 use crate::finding::{Evidence, Outcome};
-use crate::image::{FileKind, Metadata};
+use crate::image::FileKind;
 use crate::path::ImagePath;
 
 /// Nothing in the whole tree fits this predicate.
@@ -24,6 +25,12 @@ pub struct Tree {
     pub mode_any: Option<Mode>,
     /// None of these mode bits is set.
     pub mode_none: Option<Mode>,
+    /// Its owner is no account of the image: `unknown`.
+    pub owner: Option<Nobody>,
+    /// Its group is no group of the image: `unknown`.
+    pub group: Option<Nobody>,
+    /// A program that gets file capabilities (`true`).
+    pub capability: Option<Yes>,
     /// Only what a package owns (`true`), or only what none does (`false`).
     pub packaged: Option<bool>,
     /// Subtrees that do not count.
@@ -31,87 +38,175 @@ pub struct Tree {
     pub except: Vec<String>,
 }
 
-/// Entries, and how many there were in truth.
-type Counted<'m> = (Vec<(&'m ImagePath, &'m Metadata)>, u64);
+/// An id that nobody has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Nobody {
+    /// No account or group has it.
+    Unknown,
+}
 
-impl Tree {
-    /// The matches that count, by who owns them. Only the first matches are kept, so that beyond those it may be unknown whether there
-    /// is another.
-    fn counted<'m>(&self, matches: &'m TreeMatches, facts: &Facts<'_>) -> Result<Counted<'m>, Box<Outcome>> {
-        let all = matches.found.iter();
-        let Some(packaged) = self.packaged.filter(|_| matches.total > 0) else {
-            return Ok((all.collect(), matches.total));
-        };
-        let owners = facts.owners().map_err(|unreadable| unknown(&unreadable))?;
-        let found: Vec<_> = all.filter(|(path, _)| owners.owner(path).is_some() == packaged).collect();
-        if found.is_empty() && matches.total > matches.found.len() as u64 {
-            let reason =
-                format!("of {} matches only the first {} were compared with the packages", matches.total, matches.found.len());
-            return Err(Box::new(Outcome::unknown(reason, Vec::new())));
-        }
-        // Of those that were not kept any may count: a waiver of the others does not clear them.
-        let total = matches.total - matches.found.len() as u64 + found.len() as u64;
-        Ok((found, total))
-    }
+/// A condition that can only be asked for, not excluded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(try_from = "bool")]
+#[schemars(with = "bool")]
+pub struct Yes;
 
-    fn selector(&self) -> Selector {
-        Selector {
-            kinds: self.kinds.iter().copied().collect::<BTreeSet<FileKind>>(),
-            mode_any: self.mode_any.map_or(0, |mode| mode.0),
-            mode_none: self.mode_none.map_or(0, |mode| mode.0),
-            except: self.except.iter().map(ImagePath::new).collect(),
-            ..Selector::default()
-        }
+impl TryFrom<bool> for Yes {
+    type Error = &'static str;
+
+    fn try_from(yes: bool) -> Result<Self, Self::Error> {
+        if yes { Ok(Self) } else { Err("only 'true' makes sense here; leave it out otherwise") }
     }
 }
 
 /// Setuid and setgid.
 const SET_ID: u32 = 0o6000;
 
+/// The matches that count, those of which it cannot be told, and how many count at most.
+struct Counted<'m> {
+    found: Vec<(&'m ImagePath, &'m TreeMatch)>,
+    doubts: Vec<Evidence>,
+    total: u64,
+}
+
+impl Tree {
+    /// What to look for. The ids that somebody has are a fact of the image: nothing before it is known.
+    fn selector(&self, facts: &Facts<'_>) -> Result<Selector, Unreadable> {
+        let mut selector = Selector {
+            kinds: self.kinds.iter().copied().collect::<BTreeSet<FileKind>>(),
+            mode_any: self.mode_any.map_or(0, |mode| mode.0),
+            mode_none: self.mode_none.map_or(0, |mode| mode.0),
+            capability: self.capability.is_some(),
+            except: self.except.iter().map(ImagePath::new).collect(),
+            ..Selector::default()
+        };
+        if self.owner.is_some() {
+            selector.uid_outside = Some(facts.accounts()?.uids().clone());
+        }
+        if self.group.is_some() {
+            selector.gid_outside = Some(facts.accounts()?.gids().clone());
+        }
+        Ok(selector)
+    }
+
+    /// The matches that count, by who owns them. Only the first matches are kept, so that beyond those it may be unknown whether there
+    /// is another.
+    fn counted<'m>(&self, matches: &'m TreeMatches, facts: &Facts<'_>) -> Result<Counted<'m>, Unreadable> {
+        let mut counted = Counted { found: Vec::new(), doubts: Vec::new(), total: matches.total };
+        let of_packages =
+            self.packaged.filter(|_| matches.total > 0).map(|packaged| Ok((packaged, facts.owners()?))).transpose()?;
+        for (path, found) in &matches.found {
+            let place = || Evidence::at(path).found(describe(found));
+            if let Some((packaged, owners)) = of_packages
+                && owners.owner(path).is_some() != packaged
+            {
+                counted.total -= 1;
+                continue;
+            }
+            match self.known(found, facts)? {
+                Known::No => counted.found.push((path, found)),
+                Known::Yes => counted.total -= 1,
+                Known::Perhaps(reason) => {
+                    counted.total -= 1;
+                    counted.doubts.push(place().because(reason));
+                }
+            }
+        }
+        counted.doubts.extend(matches.unknown.iter().map(|(path, reason)| Evidence::at(path).found(reason)));
+        Ok(counted)
+    }
+
+    /// Whether the ids that this asks about are somebody's after all; `No` if it asks about none.
+    fn known(&self, found: &TreeMatch, facts: &Facts<'_>) -> Result<Known, Unreadable> {
+        let owner = if self.owner.is_some() { facts.accounts()?.knows_uid(found.metadata.uid) } else { Known::No };
+        let group = if self.group.is_some() { facts.accounts()?.knows_gid(found.metadata.gid) } else { Known::No };
+        Ok(match (owner, group) {
+            (Known::Yes, _) | (_, Known::Yes) => Known::Yes,
+            (perhaps @ Known::Perhaps(_), _) | (_, perhaps @ Known::Perhaps(_)) => perhaps,
+            (Known::No, Known::No) => Known::No,
+        })
+    }
+
+    fn expected(&self) -> &'static str {
+        match (self.packaged, self.owner, self.group) {
+            (Some(false), ..) => "to belong to a package",
+            (_, Some(_), _) => "an owner that is an account",
+            (_, _, Some(_)) => "a group that is in the list of groups",
+            _ => "no such entry",
+        }
+    }
+
+    /// Whether this asks what an unprivileged user who unpacks a tree cannot keep.
+    fn is_about_ownership(&self) -> bool {
+        self.owner.is_some()
+            || self.group.is_some()
+            || self.capability.is_some()
+            || self.mode_any.is_some_and(|mode| mode.0 & SET_ID != 0)
+    }
+}
+
+fn describe(found: &TreeMatch) -> String {
+    let metadata = found.metadata;
+    let capabilities = found.capabilities.map(|capabilities| format!(" {capabilities}")).unwrap_or_default();
+    format!("{} mode {} owner {}:{}{capabilities}", metadata.kind.name(), Mode(metadata.mode), metadata.uid, metadata.gid)
+}
+
 impl Kind for Tree {
-    fn needs(&self, _: &Facts<'_>, needs: &mut Needs) {
-        needs.tree(self.selector());
+    fn needs(&self, facts: &Facts<'_>, needs: &mut Needs) {
+        if self.owner.is_some() || self.group.is_some() {
+            needs.fact(FactId::Accounts);
+        }
         if self.packaged.is_some() {
             needs.fact(FactId::Owners);
+        }
+        if let Ok(selector) = self.selector(facts) {
+            needs.tree(selector);
         }
     }
 
     fn evaluate(&self, facts: &Facts<'_>) -> Outcome {
-        if self.mode_any.is_some_and(|mode| mode.0 & SET_ID != 0) && !facts.root().keeps_ownership() {
-            let reason = "this tree was unpacked by an unprivileged user, so its setuid bits are not the image's; scan the archive instead";
+        if self.is_about_ownership() && !facts.root().keeps_ownership() {
+            let reason = "this tree was unpacked by an unprivileged user, so its owners, setuid bits and capabilities are not the image's; \
+                          scan the archive instead";
             return Outcome::unknown(reason, Vec::new());
         }
-        let tree = match facts.tree() {
-            Ok(tree) => tree,
-            Err(unreadable) => return unknown(&unreadable),
+        let judge = || -> Result<Outcome, Unreadable> {
+            let tree = facts.tree()?;
+            let Some(matches) = tree.matches(&self.selector(facts)?) else {
+                return Ok(Outcome::unknown("the tree was not walked for this", Vec::new()));
+            };
+            let Counted { found, doubts, total } = self.counted(matches, facts)?;
+            if !found.is_empty() {
+                let evidence =
+                    found.into_iter().map(|(path, found)| Evidence::at(path).found(describe(found)).expected(self.expected()));
+                return Ok(Outcome::fail(evidence.collect()).of_total(total));
+            }
+            if total > 0 {
+                let reason = format!("of {} matches only the first {} were looked at", matches.total, matches.found.len());
+                return Ok(Outcome::unknown(reason, doubts));
+            }
+            if !doubts.is_empty() {
+                return Ok(Outcome::unknown(format!("of {} entries it cannot be told", doubts.len()), doubts));
+            }
+            if tree.coverage.gaps_total > 0 {
+                let evidence = tree.coverage.gaps.iter().map(|gap| Evidence::at(&gap.path).found(&gap.reason));
+                let reason = format!("{} places of the tree could not be read", tree.coverage.gaps_total);
+                return Ok(Outcome::unknown(reason, evidence.collect()).of_total(tree.coverage.gaps_total));
+            }
+            let seen = format!("{} entries, none of this kind", tree.coverage.entries);
+            Ok(Outcome::pass(vec![Evidence::at(&ImagePath::root()).found(seen)]))
         };
-        let Some(matches) = tree.matches(&self.selector()) else {
-            return Outcome::unknown("the tree was not walked for this", Vec::new());
-        };
-        let (found, total) = match self.counted(matches, facts) {
-            Ok(counted) => counted,
-            Err(outcome) => return *outcome,
-        };
-        if !found.is_empty() {
-            let expected = if self.packaged == Some(false) { "to belong to a package" } else { "no such entry" };
-            let evidence = found.into_iter().map(|(path, metadata)| {
-                let found =
-                    format!("{} mode {} owner {}:{}", metadata.kind.name(), Mode(metadata.mode), metadata.uid, metadata.gid);
-                Evidence::at(path).found(found).expected(expected)
-            });
-            return Outcome::fail(evidence.collect()).of_total(total);
-        }
-        if tree.coverage.gaps_total > 0 {
-            let evidence = tree.coverage.gaps.iter().map(|gap| Evidence::at(&gap.path).found(&gap.reason));
-            let reason = format!("{} places of the tree could not be read", tree.coverage.gaps_total);
-            return Outcome::unknown(reason, evidence.collect()).of_total(tree.coverage.gaps_total);
-        }
-        let seen = format!("{} entries, none of this kind", tree.coverage.entries);
-        Outcome::pass(vec![Evidence::at(&ImagePath::root()).found(seen)])
+        judge().unwrap_or_else(|unreadable| unknown(&unreadable))
     }
 
     fn flaw(&self) -> Option<String> {
-        let asks = self.mode_any.is_some() || self.mode_none.is_some();
-        (!asks).then(|| "it would match every entry; known: kinds, mode-any, mode-none, packaged, except".into())
+        let asks = self.mode_any.is_some()
+            || self.mode_none.is_some()
+            || self.owner.is_some()
+            || self.group.is_some()
+            || self.capability.is_some();
+        let known = "kinds, mode-any, mode-none, owner, group, capability, packaged, except";
+        (!asks).then(|| format!("it would match every entry; known: {known}"))
     }
 }

@@ -59,6 +59,7 @@ pub use sudo::Sudo;
 pub use sysctl::Sysctl;
 pub use tree::{Selector, TreeFact, TreeMatches};
 pub use units::Units;
+pub use tree::{Selector, TreeFact, TreeMatch, TreeMatches};
 
 use crate::image::{ReadError, Rootfs};
 use crate::path::ImagePath;

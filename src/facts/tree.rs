@@ -4,8 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, PoisonError};
 
 use super::Facts;
-use crate::image::{Coverage, FileKind, Metadata, Rootfs, Visitor};
+use crate::image::{Attributes, Coverage, FileKind, Metadata, Rootfs, Visitor};
 use crate::path::ImagePath;
+use crate::syntax::capability::{self, Capabilities};
 
 /// A predicate over the metadata of an entry. Two checks that ask the same share one.
 #[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord)]
@@ -38,26 +39,47 @@ impl Selector {
     }
 }
 
+/// An entry that a selector matched.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TreeMatch {
+    /// What it is.
+    pub metadata: Metadata,
+    /// Its file capabilities, if the selector asks about them.
+    pub capabilities: Option<Capabilities>,
+}
+
 /// What a selector matched.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct TreeMatches {
-    /// The first [`TreeMatches::MAX`] paths by order of bytes.
-    pub found: BTreeMap<ImagePath, Metadata>,
+    /// The first paths by order of bytes: at most [`TreeMatches::MAX`] of them, and of [`TreeMatches::MAX_BYTES`] in all.
+    pub found: BTreeMap<ImagePath, TreeMatch>,
     /// How many there were in truth.
     pub total: u64,
-    /// Entries whose attributes could not be read, so that it is not known whether they match.
+    /// Entries whose attributes could not be read, so that it is not known whether they match; the first [`TreeMatches::MAX`].
     pub unknown: BTreeMap<ImagePath, String>,
+    bytes: usize,
+    /// The first path that was let go for want of room: no later one is kept either, so that what is kept does not depend on who came
+    /// first.
+    cut: Option<ImagePath>,
 }
 
 impl TreeMatches {
     /// More matches than this are counted and not kept, so that memory does not grow with the tree.
     pub const MAX: usize = 1_000;
+    /// Nor are more bytes of paths than this, as some trees are deep.
+    pub const MAX_BYTES: usize = 1 << 20;
 
-    fn add(&mut self, path: &ImagePath, metadata: &Metadata) {
+    fn add(&mut self, path: &ImagePath, found: TreeMatch) {
         self.total += 1;
-        self.found.insert(path.clone(), *metadata);
-        if self.found.len() > Self::MAX {
-            self.found.pop_last();
+        if self.cut.as_ref().is_some_and(|cut| path >= cut) {
+            return;
+        }
+        self.found.insert(path.clone(), found);
+        self.bytes += path.as_bytes().len();
+        while self.found.len() > Self::MAX || self.bytes > Self::MAX_BYTES {
+            let Some((last, _)) = self.found.pop_last() else { break };
+            self.bytes -= last.as_bytes().len();
+            self.cut = Some(last);
         }
     }
 
@@ -108,9 +130,17 @@ struct Hunt<'s> {
     wanted: Vec<(&'s Selector, Mutex<TreeMatches>)>,
 }
 
+/// Where file capabilities are stored.
+const CAPABILITY: &str = "security.capability";
+
 impl Visitor for Hunt<'_> {
-    fn wants(&self, _name: &[u8], metadata: &Metadata) -> bool {
-        self.wanted.iter().any(|(selector, _)| selector.fits(metadata))
+    fn wants(&self, _name: &[u8], metadata: &Metadata, attributes: Attributes<'_>) -> bool {
+        let mut carries = None;
+        self.wanted.iter().any(|(selector, _)| {
+            // An attribute that cannot be read is a doubt, which needs the path as much as a match does.
+            let mut has = || *carries.get_or_insert_with(|| !matches!(attributes(CAPABILITY), Ok(None)));
+            selector.fits(metadata) && (!selector.capability || has())
+        })
     }
 
     fn found(&self, path: &ImagePath, metadata: &Metadata) {
@@ -118,14 +148,24 @@ impl Visitor for Hunt<'_> {
             if !selector.fits(metadata) || selector.except.iter().any(|base| path.is_within(base)) {
                 continue;
             }
-            let carries = if selector.capability { self.root.xattr(path, "security.capability") } else { Ok(Some(Vec::new())) };
+            let found = |capabilities| TreeMatch { metadata: *metadata, capabilities };
+            let carries = if selector.capability { self.capabilities(path).map(|all| all.map(Some)) } else { Ok(Some(None)) };
             let mut matches = matches.lock().unwrap_or_else(PoisonError::into_inner);
             match carries {
-                Ok(Some(_)) => matches.add(path, metadata),
+                Ok(Some(capabilities)) => matches.add(path, found(capabilities)),
                 Ok(None) => {}
-                Err(error) => matches.doubt(path, error.to_string()),
+                Err(reason) => matches.doubt(path, reason),
             }
         }
+    }
+}
+
+impl Hunt<'_> {
+    /// The capabilities a program gets, if it gets any.
+    fn capabilities(&self, path: &ImagePath) -> Result<Option<Capabilities>, String> {
+        let Some(stored) = self.root.xattr(path, CAPABILITY).map_err(|error| error.to_string())? else { return Ok(None) };
+        let capabilities = capability::parse(&stored)?;
+        Ok((!capabilities.is_empty()).then_some(capabilities))
     }
 }
 
@@ -163,5 +203,49 @@ mod tests {
         let matches = world_writable(&image);
         assert_eq!((matches.total, matches.found.len()), (1_005, TreeMatches::MAX));
         assert!(!matches.found.contains_key(&ImagePath::new("/d/01004")));
+    }
+
+    #[test]
+    fn what_is_kept_does_not_depend_on_the_order_in_which_it_came() {
+        let found = TreeMatch { metadata: Entry::new(FileKind::File, "").metadata, capabilities: None };
+        let long = "x".repeat(TreeMatches::MAX_BYTES / 3);
+        let mut paths: Vec<ImagePath> = ["b", "d", "f", "h"].map(|name| ImagePath::new(format!("/{name}{long}"))).to_vec();
+        paths.extend(["/a", "/c", "/e", "/g"].map(ImagePath::new));
+        let keep = |paths: &[ImagePath]| {
+            let mut matches = TreeMatches::default();
+            paths.iter().for_each(|path| matches.add(path, found));
+            (matches.found.into_keys().collect::<Vec<_>>(), matches.total)
+        };
+        let wanted = keep(&paths);
+        assert_eq!((wanted.0.len(), wanted.1), (5, 8));
+        for _ in 0..paths.len() {
+            paths.rotate_left(1);
+            assert_eq!(keep(&paths), wanted);
+            let reversed: Vec<ImagePath> = paths.iter().rev().cloned().collect();
+            assert_eq!(keep(&reversed), wanted);
+        }
+    }
+
+    #[test]
+    fn only_programs_that_get_capabilities_are_found_and_broken_ones_are_in_doubt() {
+        let mut image = MemoryImage::new();
+        let program = |stored: &[u8], mode| {
+            let mut entry = Entry::new(FileKind::File, "");
+            entry.metadata.mode = mode;
+            entry.xattrs.insert(CAPABILITY.into(), stored.into());
+            entry
+        };
+        let raw = [1, 0, 0, 2, 0, 0x20, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
+        image.insert("/bin/ping".into(), program(&raw, 0o755));
+        image.insert("/bin/data".into(), program(&raw, 0o644));
+        image.insert("/bin/none".into(), program(&[0, 0, 0, 2, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0], 0o755));
+        image.insert("/bin/odd".into(), program(&[1], 0o755));
+        let selector = Selector { capability: true, ..Selector::default() };
+        let facts = Facts::none(Target::image(Rootfs::new(&image), jiff::civil::date(2026, 1, 1)));
+        let fact = gather(&facts, &[selector.clone()].into());
+        let matches = fact.matches(&selector).unwrap();
+        assert_eq!(matches.found.keys().map(ToString::to_string).collect::<Vec<_>>(), ["/bin/ping"]);
+        assert_eq!(matches.found.values().next().unwrap().capabilities.unwrap().to_string(), "cap_net_raw=ep");
+        assert_eq!(matches.unknown.keys().map(ToString::to_string).collect::<Vec<_>>(), ["/bin/odd"]);
     }
 }

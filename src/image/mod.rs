@@ -11,7 +11,7 @@ use std::io::{self, Read};
 
 pub use memory::{Entry, MemoryImage};
 pub use rootfs::{Limits, ReadError, Resolved, Rootfs};
-pub use walk::{Coverage, Gap, Visitor, walk_by_directories};
+pub use walk::{Attributes, Coverage, Gap, Visitor, walk_by_directories};
 
 use crate::path::ImagePath;
 

@@ -1,16 +1,22 @@
 //! One walk over the whole tree: who is asked, and what was not reached.
 
+use std::io;
+
 use super::{FileKind, Image, Metadata};
 use crate::path::ImagePath;
 
 /// Is shown every entry of the tree. Asked from several threads at once.
 pub trait Visitor: Sync {
-    /// Whether the path of this entry is worth building. Called for every entry, so it has to be quick.
-    fn wants(&self, name: &[u8], metadata: &Metadata) -> bool;
+    /// Whether the path of this entry is worth building. Called for every entry, so it has to be quick: its attributes can be asked
+    /// for, but each question costs as much as having found it.
+    fn wants(&self, name: &[u8], metadata: &Metadata, attributes: Attributes<'_>) -> bool;
 
     /// An entry that was wanted.
     fn found(&self, path: &ImagePath, metadata: &Metadata);
 }
+
+/// Gives one extended attribute of the entry at hand, as [`Image::xattr`].
+pub type Attributes<'a> = &'a dyn Fn(&str) -> io::Result<Option<Vec<u8>>>;
 
 /// What a walk saw and what it did not.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -83,7 +89,7 @@ pub fn walk_by_directories<I: Image + ?Sized>(image: &I, visitor: &dyn Visitor) 
             }
         };
         coverage.entries += 1;
-        if visitor.wants(path.file_name(), &metadata) {
+        if visitor.wants(path.file_name(), &metadata, &|name| image.xattr(&path, name)) {
             visitor.found(&path, &metadata);
         }
         if metadata.kind == FileKind::Directory {

@@ -1,5 +1,6 @@
 //! A directory as an image: a mounted or unpacked root of any owner, seen by whoever runs karat.
 
+use std::ffi::CStr;
 use std::fs::File;
 use std::io::{self, Read};
 use std::mem::MaybeUninit;
@@ -31,8 +32,6 @@ pub struct Directory {
 impl Directory {
     /// More names than this in one directory are refused, as nothing that is read by name has as many. The walk has no such limit.
     const MAX_NAMES: usize = 1_000_000;
-    /// The largest extended attribute of Linux (`XATTR_SIZE_MAX`).
-    const MAX_XATTR: usize = 64 << 10;
 
     /// Opens a directory of the host; links in this path are followed, as its user means them.
     ///
@@ -91,6 +90,23 @@ impl Directory {
         Ok((handle, status))
     }
 
+    /// An attribute of a name in an open directory, for the walk: in one call where `/proc` is there, and by path where it is not.
+    pub(super) fn attribute(
+        &self,
+        directory: &OwnedFd,
+        name: &CStr,
+        attribute: &str,
+        path: impl FnOnce() -> ImagePath,
+    ) -> io::Result<Option<Vec<u8>>> {
+        if !self.proc {
+            return self.xattr(&path(), attribute);
+        }
+        let mut place = of_handle(directory).into_bytes();
+        place.push(b'/');
+        place.extend_from_slice(name.to_bytes());
+        attribute_by(|buffer| Ok(rustix::fs::lgetxattr(place.as_slice(), attribute, buffer)?))
+    }
+
     /// Opens for reading what a handle names. By way of the handle, so that nothing can be put in its place in between; without
     /// `/proc` by path again, and what is not the same thing then is refused.
     fn reopen(&self, path: &ImagePath, handle: &OwnedFd, status: &Status, flags: OFlags) -> io::Result<OwnedFd> {
@@ -100,6 +116,31 @@ impl Directory {
         }
         let opened = self.beneath.open(path, flags)?;
         if self.statuses.of(opened.as_fd())?.inode == status.inode { Ok(opened) } else { Err(io::ErrorKind::ResourceBusy.into()) }
+    }
+}
+
+/// The largest extended attribute of Linux (`XATTR_SIZE_MAX`).
+const MAX_XATTR: usize = 64 << 10;
+
+/// Asks for an attribute: with a small buffer, and with the largest if that is too small.
+fn attribute_by(read: impl Fn(&mut [u8]) -> io::Result<usize>) -> io::Result<Option<Vec<u8>>> {
+    let mut small = [0; 256];
+    let value = match read(&mut small) {
+        Ok(length) => Ok(small.get(..length).unwrap_or_default().to_vec()),
+        Err(error) if Errno::from_io_error(&error) == Some(Errno::RANGE) => {
+            let mut large = vec![0; MAX_XATTR];
+            read(&mut large).map(|length| {
+                large.truncate(length);
+                large
+            })
+        }
+        Err(error) => Err(error),
+    };
+    match value {
+        Ok(value) => Ok(Some(value)),
+        // Not set; or a file system that has none at all.
+        Err(error) if matches!(Errno::from_io_error(&error), Some(Errno::NODATA | Errno::OPNOTSUPP)) => Ok(None),
+        Err(error) => Err(error),
     }
 }
 
@@ -166,24 +207,7 @@ impl Image for Directory {
             };
             Ok(rustix::fs::fgetxattr(self.reopen(path, &handle, &status, flags)?, name, buffer)?)
         };
-        let mut small = [0; 256];
-        let value = match read(&mut small) {
-            Ok(length) => Ok(small.get(..length).unwrap_or_default().to_vec()),
-            Err(error) if Errno::from_io_error(&error) == Some(Errno::RANGE) => {
-                let mut large = vec![0; Self::MAX_XATTR];
-                read(&mut large).map(|length| {
-                    large.truncate(length);
-                    large
-                })
-            }
-            Err(error) => Err(error),
-        };
-        match value {
-            Ok(value) => Ok(Some(value)),
-            // Not set; or a file system that has none at all.
-            Err(error) if matches!(Errno::from_io_error(&error), Some(Errno::NODATA | Errno::OPNOTSUPP)) => Ok(None),
-            Err(error) => Err(error),
-        }
+        attribute_by(read)
     }
 
     fn keeps_ownership(&self) -> bool {

@@ -19,7 +19,7 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use super::directory::{Directory, NAMES};
 use super::foreign;
 use super::status::Status;
-use crate::image::{Coverage, FileKind, ReadError, Visitor};
+use crate::image::{Coverage, FileKind, Image as _, ReadError, Visitor};
 use crate::path::ImagePath;
 
 /// A directory of which more entries than this fill one buffer is large: the rest of it is handed on.
@@ -138,7 +138,9 @@ impl<'w> Walk<'w> {
         };
         self.entries.fetch_add(1, Ordering::Relaxed);
         match status.metadata() {
-            Ok(metadata) if self.visitor.wants(b"", &metadata) => self.visitor.found(&root, &metadata),
+            Ok(metadata) if self.visitor.wants(b"", &metadata, &|name| self.directory.xattr(&ImagePath::root(), name)) => {
+                self.visitor.found(&root, &metadata)
+            }
             Ok(_) => {}
             Err(error) => return self.note(|seen| seen.miss(root, ReadError::from(error).to_string())),
         }
@@ -232,7 +234,9 @@ impl<'w> Walk<'w> {
         if crosses && !self.belongs(here, name, &status, metadata.kind) {
             return;
         }
-        if self.visitor.wants(name.to_bytes(), &metadata) {
+        let attributes =
+            |attribute: &str| self.directory.attribute(&here.opened.file, name, attribute, || here.path().join(name.to_bytes()));
+        if self.visitor.wants(name.to_bytes(), &metadata, &attributes) {
             self.visitor.found(&here.path().join(name.to_bytes()), &metadata);
         }
         if metadata.kind == FileKind::Directory {

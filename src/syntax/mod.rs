@@ -3,9 +3,11 @@
 //! Each is exactly as lenient as the program that reads the file in earnest, and none ever panics: what it cannot read it says.
 //! Lines and columns count from 1. What values *mean* (precedence, defaults, includes) is the business of [`facts`](crate::facts).
 
+pub mod acl;
 pub mod apk;
 pub mod apparmor;
 pub mod audit_rules;
+pub mod capability;
 pub mod dpkg;
 pub mod fstab;
 pub mod group;

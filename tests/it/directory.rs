@@ -10,7 +10,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use karat::image::{Coverage, Entry, FileKind, Image, MemoryImage, Metadata, ReadError, Rootfs, Visitor};
+use karat::image::{Attributes, Coverage, Entry, FileKind, Image, MemoryImage, Metadata, ReadError, Rootfs, Visitor};
 use karat::path::ImagePath;
 use karat::source::{self, Directory, SourceError};
 use rustix::fs::{CWD, Mode, OFlags, mkdirat, mknodat, openat};
@@ -41,7 +41,7 @@ struct All(Mutex<Seen>);
 type Seen = BTreeMap<ImagePath, (FileKind, u32, u32, u32, u64)>;
 
 impl Visitor for All {
-    fn wants(&self, _: &[u8], _: &Metadata) -> bool {
+    fn wants(&self, _: &[u8], _: &Metadata, _: Attributes<'_>) -> bool {
         true
     }
 
