@@ -4,10 +4,11 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::{Kind, Mode, Names, unknown};
-use crate::facts::{Facts, FileState, Needs};
-use crate::finding::{Evidence, Outcome, Status};
+use crate::facts::{Accounts, FactId, Facts, FileState, Needs};
+use crate::finding::{Evidence, Outcome};
 use crate::image::{FileKind, Metadata};
 use crate::path::ImagePath;
+use crate::syntax::acl::{self, Tag};
 
 /// Every path that the patterns name has to fit. Links are followed: what counts is the file that the system would open.
 ///
@@ -28,9 +29,9 @@ pub struct File {
     pub mode_within: Option<Mode>,
     /// All of these bits are set.
     pub mode_has: Option<Mode>,
-    /// Owner: names of root's own passwd file, or numbers.
+    /// Owner: one of these accounts of the image, or numbers. `root` is always 0.
     pub owner: Option<Names>,
-    /// Group: names of root's own group file, or numbers.
+    /// Group: one of these groups of the image, or numbers. `root` is always 0.
     pub group: Option<Names>,
     /// It has no content.
     pub empty: Option<bool>,
@@ -67,6 +68,10 @@ impl WhenNone {
 impl Kind for File {
     fn needs(&self, _: &Facts<'_>, needs: &mut Needs) {
         self.path.0.iter().for_each(|pattern| needs.files(pattern));
+        let mut names = self.owner.iter().chain(&self.group).flat_map(|names| &names.0);
+        if names.any(|name| fixed_id(name).is_none()) {
+            needs.fact(FactId::Accounts);
+        }
     }
 
     fn evaluate(&self, facts: &Facts<'_>) -> Outcome {
@@ -121,12 +126,8 @@ impl File {
                 return Outcome::fail(vec![Evidence::at(&state.path).found("a link").expected("nothing")]);
             }
             Err(unreadable) if state.dangling => {
-                let evidence = Evidence::at(&state.path).found(&unreadable.reason);
-                return if self.exists == Some(true) {
-                    Outcome::fail(vec![evidence])
-                } else {
-                    Outcome::not_applicable(unreadable.to_string())
-                };
+                let when = if self.exists == Some(true) { WhenNone::Fail } else { self.when_none };
+                return when.outcome(&state.path, &unreadable.reason);
             }
             Err(unreadable) => return unknown(unreadable),
         };
@@ -143,7 +144,10 @@ impl File {
             outcomes.push(Outcome::decide(met, vec![place.clone().found(metadata.kind.name()).expected(kind.name())]));
         }
         if self.mode_within.is_some() || self.mode_has.is_some() {
-            outcomes.push(self.judge_mode(state, metadata, &place));
+            outcomes.push(self.judge_mode(metadata, &place));
+        }
+        if let Some(allowed) = self.mode_within {
+            outcomes.push(judge_access_list(state, allowed, &place));
         }
         if let Some(empty) = self.empty {
             let met = (metadata.size == 0) == empty;
@@ -152,7 +156,22 @@ impl File {
         }
         if self.owner.is_some() || self.group.is_some() {
             if facts.root().keeps_ownership() {
-                outcomes.push(self.judge_owner(metadata, &place));
+                outcomes.push(judge_id(
+                    "owner",
+                    self.owner.as_ref(),
+                    metadata.uid,
+                    facts,
+                    |accounts, name| accounts.user(name).map(|user| user.uid),
+                    &place,
+                ));
+                outcomes.push(judge_id(
+                    "group",
+                    self.group.as_ref(),
+                    metadata.gid,
+                    facts,
+                    |accounts, name| accounts.group(name).map(|group| group.gid),
+                    &place,
+                ));
             } else {
                 let reason =
                     "this tree was unpacked by an unprivileged user, so its owners are not the image's; scan the archive instead";
@@ -162,8 +181,7 @@ impl File {
         Outcome::all(outcomes)
     }
 
-    fn judge_mode(&self, state: &FileState, metadata: &Metadata, place: &Evidence) -> Outcome {
-        let _ = state;
+    fn judge_mode(&self, metadata: &Metadata, place: &Evidence) -> Outcome {
         let within = self.mode_within.is_none_or(|allowed| metadata.mode & !allowed.0 == 0);
         let has = self.mode_has.is_none_or(|wanted| metadata.mode & wanted.0 == wanted.0);
         let allowed = self.mode_within.map(|allowed| format!("{allowed} or stricter"));
@@ -172,29 +190,69 @@ impl File {
         let found = format!("mode {}", Mode(metadata.mode));
         Outcome::decide(within && has, vec![place.clone().found(found).expected(expected.join(", "))])
     }
+}
 
-    fn judge_owner(&self, metadata: &Metadata, place: &Evidence) -> Outcome {
-        let fits = |names: &Option<Names>, id: u32| {
-            names.as_ref().is_none_or(|names| names.0.iter().any(|name| *name == id.to_string() || (name == "root" && id == 0)))
+/// Users and groups that an access list names get no more than the group bits allow. What each of them gets is cut to the list's mask.
+fn judge_access_list(state: &FileState, allowed: Mode, place: &Evidence) -> Outcome {
+    let entries = match &state.acl {
+        Ok(None) => return Outcome::pass(Vec::new()),
+        Ok(Some(stored)) => acl::parse(stored),
+        Err(unreadable) => return unknown(unreadable),
+    };
+    let entries = match entries {
+        Ok(entries) => entries,
+        Err(reason) => return Outcome::unknown(reason, vec![place.clone()]),
+    };
+    let mask = entries.iter().find(|entry| entry.tag == Tag::Mask).map_or(0o7, |mask| mask.permissions);
+    let (mut wrong, group_bits) = (Vec::new(), allowed.0 >> 3 & 0o7);
+    for entry in entries {
+        let who = match entry.tag {
+            Tag::User(uid) => format!("user {uid}"),
+            Tag::Group(gid) => format!("group {gid}"),
+            _ => continue,
         };
-        let met = fits(&self.owner, metadata.uid) && fits(&self.group, metadata.gid);
-        let words = |names: &Option<Names>| names.as_ref().map_or("anybody".to_owned(), |names| names.0.join(" or "));
-        let found = format!("{}:{}", metadata.uid, metadata.gid);
-        Outcome::decide(met, vec![place.clone().found(found).expected(format!("{}:{}", words(&self.owner), words(&self.group)))])
+        let gets = entry.permissions & mask;
+        if gets & !group_bits != 0 {
+            let found = format!("the access list gives {} to {who}", letters(gets));
+            wrong.push(place.clone().found(found).expected(format!("{} or less", letters(group_bits))));
+        }
     }
+    Outcome::decide(wrong.is_empty(), wrong)
+}
+
+fn letters(permissions: u32) -> String {
+    [(4, 'r'), (2, 'w'), (1, 'x')].map(|(bit, letter)| if permissions & bit == 0 { '-' } else { letter }).iter().collect()
+}
+
+/// Whether an id is one of those that are named: by number, or by a name of the image's own accounts.
+fn judge_id(
+    what: &str,
+    names: Option<&Names>,
+    id: u32,
+    facts: &Facts<'_>,
+    id_of: impl Fn(&Accounts, &str) -> Option<u32>,
+    place: &Evidence,
+) -> Outcome {
+    let Some(Names(names)) = names else { return Outcome::pass(Vec::new()) };
+    let place = || place.clone().found(format!("{what} {id}")).expected(format!("{what} {}", names.join(" or ")));
+    if names.iter().any(|name| fixed_id(name) == Some(id)) {
+        return Outcome::pass(vec![place()]);
+    }
+    let mut by_name = names.iter().filter(|name| fixed_id(name).is_none()).peekable();
+    if by_name.peek().is_none() {
+        return Outcome::fail(vec![place()]);
+    }
+    match facts.accounts() {
+        Ok(accounts) => Outcome::decide(by_name.any(|name| id_of(accounts, name) == Some(id)), vec![place()]),
+        Err(unreadable) => unknown(&unreadable),
+    }
+}
+
+/// The id that a name has whatever the image's lists say: a number is itself, and to the kernel root is 0.
+fn fixed_id(name: &str) -> Option<u32> {
+    if name == "root" { Some(0) } else { name.parse().ok() }
 }
 
 fn describe(metadata: &Metadata) -> String {
     format!("{} {} {}:{}", metadata.kind.name(), Mode(metadata.mode), metadata.uid, metadata.gid)
-}
-
-/// Statuses in words, for `when-none`.
-impl From<WhenNone> for Status {
-    fn from(when: WhenNone) -> Self {
-        match when {
-            WhenNone::Pass => Self::Pass,
-            WhenNone::Fail => Self::Fail,
-            WhenNone::NotApplicable => Self::NotApplicable,
-        }
-    }
 }

@@ -139,7 +139,7 @@ impl<'w> Walk<'w> {
         self.entries.fetch_add(1, Ordering::Relaxed);
         match status.metadata() {
             Ok(metadata) if self.visitor.wants(b"", &metadata, &|name| self.directory.xattr(&ImagePath::root(), name)) => {
-                self.visitor.found(&root, &metadata)
+                self.visitor.found(&root, &metadata);
             }
             Ok(_) => {}
             Err(error) => return self.note(|seen| seen.miss(root, ReadError::from(error).to_string())),

@@ -39,10 +39,10 @@ pub fn parse(stored: &[u8]) -> Result<Vec<AclEntry>, &'static str> {
     if !rest.is_empty() {
         return Err("the access list is cut off");
     }
-    entries.iter().map(entry).collect()
+    entries.iter().copied().map(entry).collect()
 }
 
-fn entry(&[tag_low, tag_high, low, high, id @ ..]: &[u8; 8]) -> Result<AclEntry, &'static str> {
+fn entry([tag_low, tag_high, low, high, id @ ..]: [u8; 8]) -> Result<AclEntry, &'static str> {
     let id = u32::from_le_bytes(id);
     let tag = match u16::from_le_bytes([tag_low, tag_high]) {
         0x01 => Tag::Owner,
