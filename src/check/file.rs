@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::{Kind, Mode, Names, unknown};
+use super::{Kind, Mode, NamePattern, Names, unknown};
 use crate::facts::{Accounts, FactId, Facts, FileState, Needs};
 use crate::finding::{Evidence, Outcome};
 use crate::image::{FileKind, Metadata};
@@ -19,6 +19,9 @@ use crate::syntax::acl::{self, Tag};
 pub struct File {
     /// Paths or patterns: `*`, `?`, `[…]`, `{a,b}` within a component, `**` for any depth.
     pub path: Names,
+    /// Patterns of names (of the last component) that do not count.
+    #[serde(default)]
+    pub except: Vec<NamePattern>,
     /// Whether it has to exist (`true`), or must not (`false`). Without this, a path that does not exist is what `when-none` says.
     pub exists: Option<bool>,
     /// Only the paths of this kind count; others among the matches are passed over.
@@ -113,10 +116,11 @@ impl Kind for File {
 
 impl File {
     fn counts(&self, state: &FileState) -> bool {
-        self.only.is_none_or(|only| match &state.leads_to {
+        let of_kind = |only| match &state.leads_to {
             Ok((_, metadata)) => metadata.kind == only,
             Err(_) => state.itself.kind == only,
-        })
+        };
+        self.only.is_none_or(of_kind) && !self.except.iter().any(|pattern| pattern.fits(state.path.file_name()))
     }
 
     fn judge(&self, state: &FileState, facts: &Facts<'_>) -> Outcome {

@@ -52,7 +52,7 @@ use serde::Deserialize;
 
 pub use applies::{Applies, OsSelector};
 pub use matcher::{Matcher, Observed};
-pub use value::{Mode, Names, Pattern, Scalar};
+pub use value::{Mode, NamePattern, Names, Pattern, Scalar};
 
 use crate::facts::{Facts, Needs, Unreadable};
 use crate::finding::{Evidence, Outcome};

@@ -172,3 +172,37 @@ impl JsonSchema for Pattern {
         json_schema!({ "type": "string", "format": "regex" })
     }
 }
+
+/// A pattern of a file's name: `*`, `?`, `[…]` and `{a,b}`, as `glob(7)` but for a leading dot, which is nothing special.
+#[derive(Debug, Clone)]
+pub struct NamePattern(globset::GlobMatcher);
+
+impl NamePattern {
+    /// Whether a name fits.
+    #[must_use]
+    pub fn fits(&self, name: &[u8]) -> bool {
+        use std::os::unix::ffi::OsStrExt as _;
+        self.0.is_match(std::path::Path::new(std::ffi::OsStr::from_bytes(name)))
+    }
+}
+
+impl<'de> Deserialize<'de> for NamePattern {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        if text.contains('/') {
+            return Err(de::Error::custom(format!("'{text}' is no pattern of a name: it has a '/'")));
+        }
+        let glob = globset::GlobBuilder::new(&text).literal_separator(true).build();
+        glob.map(|glob| Self(glob.compile_matcher()))
+            .map_err(|error| de::Error::custom(format!("'{text}' is no pattern: {error}")))
+    }
+}
+
+impl JsonSchema for NamePattern {
+    fn schema_name() -> Cow<'static, str> {
+        "NamePattern".into()
+    }
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({ "type": "string", "pattern": "^[^/]+$" })
+    }
+}
