@@ -57,9 +57,8 @@ pub use selinux::SeLinux;
 pub use sshd::Sshd;
 pub use sudo::Sudo;
 pub use sysctl::Sysctl;
-pub use tree::{Selector, TreeFact, TreeMatches};
-pub use units::Units;
 pub use tree::{Selector, TreeFact, TreeMatch, TreeMatches};
+pub use units::Units;
 
 use crate::image::{ReadError, Rootfs};
 use crate::path::ImagePath;
