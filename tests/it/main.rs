@@ -12,6 +12,7 @@ mod overlay;
 mod packages;
 mod pages;
 mod peers;
+mod planted;
 mod reports;
 mod sample;
 mod sarif;
