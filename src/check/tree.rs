@@ -14,7 +14,8 @@ use crate::path::ImagePath;
 
 /// Nothing in the whole tree fits this predicate.
 ///
-/// All such checks of a scan share one walk. What the walk could not reach leaves the verdict unknown, unless something was found.
+/// All such checks of a scan share one walk. What the walk could not reach, a volume that is not here among it, leaves the verdict
+/// unknown, unless something was found.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Tree {
@@ -154,6 +155,7 @@ fn describe(found: &TreeMatch) -> String {
 
 impl Kind for Tree {
     fn needs(&self, facts: &Facts<'_>, needs: &mut Needs) {
+        needs.fact(FactId::Mounts);
         if self.owner.is_some() || self.group.is_some() {
             needs.fact(FactId::Accounts);
         }
@@ -193,6 +195,19 @@ impl Kind for Tree {
                 let evidence = tree.coverage.gaps.iter().map(|gap| Evidence::at(&gap.path).found(&gap.reason));
                 let reason = format!("{} places of the tree could not be read", tree.coverage.gaps_total);
                 return Ok(Outcome::unknown(reason, evidence.collect()).of_total(tree.coverage.gaps_total));
+            }
+            let lacking = tree.lacking.as_ref().map_err(Clone::clone)?;
+            if !lacking.is_empty() {
+                let evidence = lacking.iter().map(|volume| {
+                    let place = volume.path.clone().unwrap_or_else(ImagePath::root);
+                    Evidence::at(&place)
+                        .line_opt(volume.line)
+                        .found(&volume.reason)
+                        .expected("the volumes together with the root")
+                });
+                let reason =
+                    format!("{} volumes of the image were not given, and files in them may be of this kind", lacking.len());
+                return Ok(Outcome::unknown(reason, evidence.collect()));
             }
             let seen = format!("{} entries, none of this kind", tree.coverage.entries);
             Ok(Outcome::pass(vec![Evidence::at(&ImagePath::root()).found(seen)]))

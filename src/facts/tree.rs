@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, PoisonError};
 
-use super::Facts;
+use super::{Fact, Facts, MountEntry, Unreadable};
 use crate::image::{Attributes, Coverage, FileKind, Metadata, Rootfs, Visitor};
 use crate::path::ImagePath;
 use crate::syntax::capability::{self, Capabilities};
@@ -92,11 +92,13 @@ impl TreeMatches {
 }
 
 /// What the walk found for each selector, and what it could not reach.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TreeFact {
     matches: BTreeMap<Selector, TreeMatches>,
     /// What the walk saw and missed.
     pub coverage: Coverage,
+    /// Volumes that the image mounts at boot and that are not here, each with where that is said.
+    pub lacking: Fact<Vec<Unreadable>>,
 }
 
 impl TreeFact {
@@ -110,6 +112,7 @@ impl TreeFact {
     pub(super) fn extend(&mut self, later: Self) {
         self.matches.extend(later.matches);
         self.coverage = later.coverage;
+        self.lacking = later.lacking;
     }
 }
 
@@ -122,7 +125,63 @@ pub(super) fn gather(facts: &Facts<'_>, selectors: &BTreeSet<Selector>) -> TreeF
         .wanted
         .into_iter()
         .map(|(selector, matches)| (selector.clone(), matches.into_inner().unwrap_or_else(PoisonError::into_inner)));
-    TreeFact { matches: matches.collect(), coverage }
+    TreeFact { matches: matches.collect(), lacking: lacking(facts, &coverage), coverage }
+}
+
+/// Kinds of file systems that hold nothing of an image: what the kernel makes up or keeps in memory, swap, firmware's partition, removable
+/// media, and what lies on another machine.
+const NOT_VOLUMES: [&str; 27] = [
+    "9p",
+    "autofs",
+    "bpf",
+    "ceph",
+    "cgroup",
+    "cgroup2",
+    "cifs",
+    "configfs",
+    "debugfs",
+    "devpts",
+    "devtmpfs",
+    "efivarfs",
+    "exfat",
+    "glusterfs",
+    "hugetlbfs",
+    "iso9660",
+    "msdos",
+    "nfs",
+    "nfs4",
+    "proc",
+    "ramfs",
+    "securityfs",
+    "swap",
+    "sysfs",
+    "tmpfs",
+    "udf",
+    "vfat",
+];
+
+/// Volumes that are to be mounted and are not here. A mount point that is empty says so, unless another volume is here: then the tree was
+/// put together from all of them, and an empty one is really empty.
+fn lacking(facts: &Facts<'_>, coverage: &Coverage) -> Fact<Vec<Unreadable>> {
+    let holds_files = |volume: &&MountEntry| {
+        let elsewhere = volume.options.iter().any(|option| matches!(option.as_str(), "bind" | "rbind" | "_netdev"));
+        let kind = volume.fstype.as_str();
+        !volume.noauto && !elsewhere && !kind.starts_with("fuse") && NOT_VOLUMES.binary_search(&kind).is_err()
+    };
+    let mut lacking = Vec::new();
+    for volume in facts.mounts()?.separate().filter(holds_files) {
+        let here = match facts.root().read_dir(&volume.point) {
+            Ok(names) => !names.is_empty() || coverage.mounts.contains(&volume.point),
+            Err(error) if error.is_absent() => false,
+            Err(error) => return Err(Unreadable::reading(&volume.point, &error)),
+        };
+        if here {
+            return Ok(Vec::new());
+        }
+        let reason = format!("the volume of {} is not here", volume.point);
+        lacking.push(Unreadable { path: Some(volume.path.clone()), line: volume.line, reason });
+    }
+    Ok(lacking)
 }
 
 struct Hunt<'s> {
@@ -247,5 +306,10 @@ mod tests {
         assert_eq!(matches.found.keys().map(ToString::to_string).collect::<Vec<_>>(), ["/bin/ping"]);
         assert_eq!(matches.found.values().next().unwrap().capabilities.unwrap().to_string(), "cap_net_raw=ep");
         assert_eq!(matches.unknown.keys().map(ToString::to_string).collect::<Vec<_>>(), ["/bin/odd"]);
+    }
+
+    #[test]
+    fn the_kinds_that_are_no_volumes_can_be_searched() {
+        assert!(NOT_VOLUMES.is_sorted());
     }
 }
