@@ -140,7 +140,7 @@ fn multitool() -> Option<Command> {
 #[test]
 fn the_sarif_multitool_finds_no_error() {
     let Some(mut multitool) = multitool() else {
-        eprintln!("skipped: no SARIF Multitool (npm install -g @microsoft/sarif-multitool)");
+        crate::peers::missing("the SARIF Multitool (npm install -g @microsoft/sarif-multitool)");
         return;
     };
     let folder = tempfile::tempdir().unwrap();

@@ -100,7 +100,7 @@ fn debian() -> Option<PathBuf> {
 #[test]
 fn every_state_of_a_debian_root_is_what_systemctl_says() {
     let Some((root, listed)) = debian().and_then(|root| listed(&root).map(|listed| (root, listed))) else {
-        eprintln!("skipped: there is no Debian root or no systemctl at hand");
+        crate::peers::missing("a Debian root (KARAT_DEBIAN_ROOT) or systemctl");
         return;
     };
     assert!(listed.len() > 100, "systemctl lists {} units", listed.len());
@@ -191,7 +191,7 @@ fn every_state_of_an_awkward_root_is_what_systemctl_says() {
     let folder = tempfile::tempdir().unwrap();
     awkward(folder.path());
     let Some(listed) = listed(folder.path()) else {
-        eprintln!("skipped: there is no systemctl at hand");
+        crate::peers::missing("systemctl");
         return;
     };
     let image = image_of(folder.path());
@@ -268,7 +268,7 @@ fn the_first_boot_makes_of_a_root_what_preset_all_makes_of_it() {
     for root in roots.iter().flatten() {
         for (mode, os_release) in [("enable-only", "ID=debian\nVERSION_ID=12\n"), ("full", "ID=fedora\nVERSION_ID=41\n")] {
             let Some((count, wrong)) = preset_all(root, mode, os_release) else {
-                eprintln!("skipped: there is no systemctl at hand");
+                crate::peers::missing("systemctl");
                 return;
             };
             assert_eq!(wrong, Vec::<String>::new(), "{} {mode}", root.display());
