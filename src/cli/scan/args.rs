@@ -1,6 +1,5 @@
 //! What can be asked of a scan.
 
-use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
 use clap::ValueEnum;
@@ -125,8 +124,8 @@ pub(super) struct Written {
     #[arg(long)]
     pub(super) stats: bool,
     /// Threads; without it, as many as there are processors
-    #[arg(short, long, value_name = "NUMBER")]
-    pub(super) jobs: Option<NonZeroUsize>,
+    #[arg(short, long, value_name = "NUMBER", value_parser = clap::value_parser!(u16).range(1..=256))]
+    pub(super) jobs: Option<u16>,
 }
 
 /// How much evidence is shown.

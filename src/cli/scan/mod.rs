@@ -41,7 +41,7 @@ pub(super) fn run(arguments: &Args, terminal: &Terminal) -> anyhow::Result<Exit>
     let catalogue = Catalogue::load(&packs, false, terminal)?;
     let to_stdout = to_stdout(arguments)?;
     if let Some(jobs) = arguments.written.jobs {
-        rayon::ThreadPoolBuilder::new().num_threads(jobs.get()).build_global().context("cannot start that many threads")?;
+        rayon::ThreadPoolBuilder::new().num_threads(jobs.into()).build_global().context("cannot start that many threads")?;
     }
 
     let source = source::open(&arguments.root)?;
