@@ -28,29 +28,31 @@ impl AuditProgram {
         Selector { kinds: [FileKind::File].into(), mode_any: 0o6000, ..Selector::default() }
     }
 
-    /// The programs, or what keeps them from being known.
-    fn programs(&self, facts: &Facts<'_>) -> Result<Vec<ImagePath>, Box<Outcome>> {
+    /// The programs, and what may hide more of them; or what keeps them from being known.
+    fn programs(&self, facts: &Facts<'_>) -> Result<(Vec<ImagePath>, Option<String>), Box<Outcome>> {
         let mut programs = Vec::new();
+        let mut doubt = None;
         for path in self.path.iter().flat_map(|names| &names.0) {
             let found = facts.files(path).map_err(|unreadable| Box::new(unknown(&unreadable)))?;
             programs.extend(found.iter().filter_map(|state| state.leads_to.as_ref().ok()).map(|(path, _)| path.clone()));
         }
         if self.privileged {
             let tree = facts.tree().map_err(|unreadable| Box::new(unknown(&unreadable)))?;
-            let matches = tree.matches(&Self::selector()).map(|matches| (&matches.found, matches.total));
-            let Some((found, total)) = matches.filter(|(found, total)| found.len() as u64 == *total) else {
-                return Err(Box::new(Outcome::unknown("there are more setuid programs than are looked at", Vec::new())));
+            let Some(matches) = tree.matches(&Self::selector()) else {
+                return Err(Box::new(Outcome::unknown("the tree was not walked for this", Vec::new())));
             };
-            if tree.coverage.gaps_total > 0 {
-                let reason = format!(
-                    "{} places of the tree could not be read: {total} setuid programs were found elsewhere",
+            let found = &matches.found;
+            if found.len() as u64 != matches.total {
+                doubt = Some(format!("{} setuid programs are more than are looked at", matches.total));
+            } else if tree.coverage.gaps_total > 0 {
+                doubt = Some(format!(
+                    "{} places of the tree could not be read, and may hide a setuid program",
                     tree.coverage.gaps_total
-                );
-                return Err(Box::new(Outcome::unknown(reason, Vec::new())));
+                ));
             }
             programs.extend(found.keys().cloned());
         }
-        Ok(programs)
+        Ok((programs, doubt))
     }
 }
 
@@ -64,11 +66,11 @@ impl Kind for AuditProgram {
     }
 
     fn evaluate(&self, facts: &Facts<'_>) -> Outcome {
-        let (rules, programs) = match audit_call::in_force(facts).and_then(|rules| Ok((rules, self.programs(facts)?))) {
+        let (rules, (programs, doubt)) = match audit_call::in_force(facts).and_then(|rules| Ok((rules, self.programs(facts)?))) {
             Ok(both) => both,
             Err(outcome) => return *outcome,
         };
-        if programs.is_empty() {
+        if programs.is_empty() && doubt.is_none() {
             return Outcome::not_applicable("there is no such program");
         }
         let mut filters = self.filter.clone();
@@ -80,7 +82,8 @@ impl Kind for AuditProgram {
             let expected = format!("-a always,exit -F path={program} -F perm=x{}", audit_call::written(&filters));
             Outcome::fail(vec![audit_call::nothing(rules).found(format!("nothing records {program}")).expected(expected)])
         });
-        Outcome::all(outcomes.collect())
+        // What is not recorded fails, whatever else there may be.
+        Outcome::all(outcomes.chain(doubt.map(|reason| Outcome::unknown(reason, Vec::new()))).collect())
     }
 
     fn flaw(&self) -> Option<String> {
