@@ -191,6 +191,7 @@ impl Options {
     fn set(&mut self, path: &ImagePath, directive: &Directive) -> Result<(), Unreadable> {
         let mistake = |reason: &str| Unreadable::at_line(path, directive.line, format!("logrotate passes this over: {reason}"));
         match directive.name.as_str() {
+            "" => return Err(mistake("the line begins with neither a directive nor a file")),
             "create" => {
                 let words: Vec<&[u8]> = directive.value.split(u8::is_ascii_whitespace).filter(|word| !word.is_empty()).collect();
                 if words.len() > 3 {

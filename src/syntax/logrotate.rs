@@ -14,7 +14,7 @@ pub enum Item {
 pub struct Directive {
     /// Line, from 1.
     pub line: u32,
-    /// The name.
+    /// The name; empty for a line that begins with neither a name nor a file.
     pub name: String,
     /// The rest of the line, where the directive takes any.
     pub value: Vec<u8>,
@@ -72,7 +72,7 @@ struct Reader<'a> {
     line: u32,
 }
 
-/// Reads all items. Lines that are none are passed over; a stanza that is not closed ends with its file.
+/// Reads all items. A stanza that is not closed ends with its file.
 #[must_use]
 pub fn parse(content: &[u8]) -> Vec<Item> {
     let mut reader = Reader { text: content, at: 0, line: 1 };
@@ -84,16 +84,20 @@ pub fn parse(content: &[u8]) -> Vec<Item> {
                 reader.at += 1;
                 items.extend(open.take().map(Item::Stanza));
             }
-            (first, open) if first.is_ascii_alphabetic() => {
-                if let Some(directive) = reader.directive() {
-                    match open {
-                        Some(stanza) => stanza.directives.push(directive),
-                        None => items.push(Item::Directive(directive)),
-                    }
+            (b'/' | b'"' | b'\'' | b'~', None) => open = Some(reader.patterns()),
+            (first, open) => {
+                let directive = if first.is_ascii_alphabetic() {
+                    reader.directive()
+                } else {
+                    let line = reader.line;
+                    reader.skip_line();
+                    Some(Directive { line, name: String::new(), value: Vec::new() })
+                };
+                match open {
+                    Some(stanza) => stanza.directives.extend(directive),
+                    None => items.extend(directive.map(Item::Directive)),
                 }
             }
-            (b'/' | b'"' | b'\'' | b'~', None) => open = Some(reader.patterns()),
-            _ => reader.skip_line(),
         }
     }
     items.extend(open.map(Item::Stanza));
@@ -238,12 +242,12 @@ mod tests {
 
     #[test]
     fn directives_for_all_and_lines_that_are_none() {
-        let items = parse(b"# c\nweekly\n= nonsense\ncreate=0600\ninclude /etc/logrotate.d # x\n");
+        let items = parse(b"# c\nweekly\n= nothing\ncreate=0600\ninclude /etc/logrotate.d # x\n");
         let all: Vec<_> = items
             .iter()
             .map(|item| if let Item::Directive(one) = item { (one.line, one.name.as_str(), &one.value[..]) } else { panic!() })
             .collect();
-        assert_eq!(all, [(2, "weekly", &b""[..]), (4, "create", b"0600"), (5, "include", b"/etc/logrotate.d # x")]);
+        assert_eq!(all, [(2, "weekly", &b""[..]), (3, "", b""), (4, "create", b"0600"), (5, "include", b"/etc/logrotate.d # x")]);
     }
 
     #[test]

@@ -83,8 +83,8 @@ pub(super) fn field<'a>(rest: &mut &'a [u8]) -> &'a [u8] {
     taken
 }
 
-/// A whole field as a number, the way `strtoul` and glibc's `strtou32` take it: blanks and a sign first, a negative one wraps, one that
-/// is too large is the largest there is. So `-18446744073709551616` is 4294967295 and `-18446744073709551615` is 1.
+/// A whole field as a number, the way `strtoul` and glibc's `INT_FIELD` take it: blanks and a sign first, a negative one wraps at 64
+/// bits, and what does not fit into 32 bits is none. So -1 is none, and -18446744073709551615 is 1.
 pub(super) fn number(field: &[u8]) -> Option<u32> {
     let text = skip_blanks(field);
     let (negative, digits) = match text.split_first() {
@@ -96,11 +96,8 @@ pub(super) fn number(field: &[u8]) -> Option<u32> {
         return None;
     }
     let value = digits.iter().try_fold(0_u64, |value, digit| value.checked_mul(10)?.checked_add(u64::from(digit - b'0')));
-    let value = match value {
-        Some(value) if negative => value.wrapping_neg(),
-        other => other.unwrap_or(u64::MAX),
-    };
-    Some(u32::try_from(value).unwrap_or(u32::MAX))
+    let value = value.map(|value| if negative { value.wrapping_neg() } else { value });
+    value.and_then(|value| u32::try_from(value).ok())
 }
 
 #[cfg(test)]
@@ -139,10 +136,11 @@ mod tests {
     #[test]
     fn ids_are_read_as_strtoul_does() {
         assert_eq!(uid("a:x: +7:6:::"), Some(7));
-        assert_eq!(uid("a:x:-1:6:::"), Some(u32::MAX));
+        assert_eq!(uid("a:x:-1:6:::"), None);
         assert_eq!(uid("a:x:-0:6:::"), Some(0));
         assert_eq!(uid("a:x:-18446744073709551615:6:::"), Some(1));
-        assert_eq!(uid("a:x:99999999999999999999999:6:::"), Some(u32::MAX));
+        assert_eq!(uid("a:x:4294967295:6:::"), Some(u32::MAX));
+        assert_eq!(uid("a:x:99999999999999999999999:6:::"), None);
         assert_eq!(uid("a:x:000:6:::"), Some(0));
     }
 

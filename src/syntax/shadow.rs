@@ -58,8 +58,8 @@ fn entry(text: &[u8]) -> Entry<'_> {
     }
     let password = field(&mut rest);
     let spoilt = Entry::Malformed(name, "a field is missing, or is neither empty nor a number");
-    let mut days = [None; 6];
-    for (index, slot) in days.iter_mut().enumerate() {
+    let mut numbers = [None; 6];
+    for (index, slot) in numbers.iter_mut().enumerate() {
         if rest.trim_ascii_start().is_empty() {
             // The first three have to be there, the others come together or not at all.
             if index == 3 {
@@ -67,18 +67,30 @@ fn entry(text: &[u8]) -> Entry<'_> {
             }
             return spoilt;
         }
-        let text = field(&mut rest);
-        // glibc goes through an unsigned number to a signed one of 32 bits: -1 stays -1.
-        match number(text).map(u32::cast_signed) {
-            None if !text.is_empty() => return spoilt,
-            other => *slot = other,
+        if index == 3 {
+            rest = rest.trim_ascii_start();
         }
+        let text = field(&mut rest);
+        *slot = match days(text) {
+            None if !text.is_empty() => return spoilt,
+            days => days,
+        };
     }
-    if !rest.is_empty() && number(rest).is_none() {
+    if !rest.is_empty() && days(rest).is_none() {
         return spoilt;
     }
-    let [changed, min, max, warn, inactive, expires] = days;
+    let [changed, min, max, warn, inactive, expires] = numbers;
     Entry::Password(Password { name, password, changed, min, max, warn, inactive, expires })
+}
+
+/// A number of days. glibc goes through an unsigned number to a signed one of 32 bits, so 4294967295 is -1. What does not fit into 32
+/// bits, -1 itself among it, makes glibc 2.36 give the line up; older ones and shadow-utils read -1, and so do we: a limit that
+/// somebody meant to switch off is then seen as one that is off.
+fn days(field: &[u8]) -> Option<i32> {
+    let text = field.trim_ascii_start();
+    let digits = text.strip_prefix(b"-").or_else(|| text.strip_prefix(b"+")).unwrap_or(text);
+    let is_number = !digits.is_empty() && digits.iter().all(u8::is_ascii_digit);
+    number(field).map(u32::cast_signed).or(is_number.then_some(-1))
 }
 
 /// A group's line of `gshadow(5)`.

@@ -1,6 +1,7 @@
 //! Everything that is tested from outside the crate, one file a topic.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::disallowed_methods, clippy::print_stderr)]
 
+mod accounts;
 mod architecture;
 mod cli;
 mod content;
@@ -8,6 +9,7 @@ mod directory;
 mod gate;
 mod generated;
 mod kernel;
+mod logging;
 mod overlay;
 mod packages;
 mod pages;

@@ -117,7 +117,12 @@ impl Reader<'_> {
             }
             Kind::Stop => self.drop(messages),
             Kind::Call(_) => self.found.branches = true,
-            Kind::Other => {}
+            Kind::UnclosedComment if self.open.len() > 1 => {
+                let path = self.place(line).path;
+                let reason = "the comment is not closed, so it swallows what follows the include of this file";
+                self.found.doubts.push(Unreadable::at_line(&path, line, reason));
+            }
+            Kind::UnclosedComment | Kind::Other => {}
         }
     }
 

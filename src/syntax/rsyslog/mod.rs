@@ -66,6 +66,9 @@ pub enum Kind {
     Stop,
     /// `call NAME`.
     Call(Vec<u8>),
+    /// A comment that goes on to the end of the file, and through it: behind an include that ends so, the rest of the file that includes
+    /// it is comment too.
+    UnclosedComment,
     /// Whatever neither logs nor listens: variables, loops over them, blocks of BSD that are no longer supported.
     Other,
 }
@@ -220,10 +223,11 @@ mod tests {
 
     #[test]
     fn rulesets_and_includes() {
-        let found = kinds("ruleset(name=\"r\") {\n  include(file=\"/x/*.conf\" mode=\"optional\")\n  call other\n}\ncall r\n");
+        let found =
+            kinds("ruleset(name=\"r\") {\n  include(file=\"/x/*.conf\" mode=\"optional\")\n  call other\n}\ncall again\n");
         let Kind::Ruleset { body, .. } = &found[0].1 else { panic!() };
         assert_eq!(body[0].kind, Kind::Include { pattern: Some(b"/x/*.conf".to_vec()) });
-        assert_eq!(found[1].1, Kind::Call(b"r".to_vec()));
+        assert_eq!(found[1].1, Kind::Call(b"again".to_vec()));
     }
 
     #[test]
@@ -243,6 +247,16 @@ mod tests {
         assert_eq!(line("\nif $msg contains \"a\" { stop }\n"), 2);
         assert_eq!(line("ruleset(name=\"r\") {\n stop\n"), 3);
         assert_eq!(line("mail.*\n"), 2);
+        assert_eq!(line("else stop\n"), 1);
+        assert_eq!(line("call r\n"), 2);
+    }
+
+    #[test]
+    fn what_rsyslog_only_complains_of() {
+        assert_eq!(kinds("/* open\n*.* /a\n"), [(3, Kind::UnclosedComment)]);
+        assert_eq!(kinds("=;\n*.* /a\n").len(), 1);
+        let found = kinds(":msg, contains \"x\" stop\n");
+        assert_eq!(found.last().unwrap().1, Kind::Stop, "a filter that is none leaves what follows it without one");
     }
 
     #[test]

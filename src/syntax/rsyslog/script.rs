@@ -10,17 +10,22 @@ const OBJECTS: [&str; 10] =
 pub(super) struct Script<'t> {
     text: &'t Text,
     at: usize,
+    /// Whether a comment goes on to the end of the file.
+    unclosed: bool,
 }
 
 impl<'t> Script<'t> {
     pub(super) fn new(text: &'t Text) -> Self {
-        Self { text, at: 0 }
+        Self { text, at: 0, unclosed: false }
     }
 
     pub(super) fn all(mut self) -> Result<Vec<Statement>, Refused> {
         let mut found = Vec::new();
         while self.skip()? {
             self.statements(&mut found, 0)?;
+        }
+        if self.unclosed {
+            found.push(Statement { line: self.text.line(self.text.bytes.len()), kind: Kind::UnclosedComment });
         }
         Ok(found)
     }
@@ -40,10 +45,13 @@ impl<'t> Script<'t> {
                 [] => return Ok(false),
                 [b' ' | b'\t' | b'\n', ..] => self.at += 1,
                 [b'#', rest @ ..] => self.at += 1 + rest.iter().position(|&byte| byte == b'\n').unwrap_or(rest.len()),
-                [b'/', b'*', rest @ ..] => match rest.windows(2).position(|pair| pair == b"*/") {
-                    Some(end) => self.at += end + 4,
-                    None => return self.refuse("a comment is not closed"),
-                },
+                [b'/', b'*', rest @ ..] => {
+                    let end = rest.windows(2).position(|pair| pair == b"*/");
+                    self.unclosed = end.is_none();
+                    self.at = end.map_or(self.text.bytes.len(), |end| self.at + end + 4);
+                }
+                // rsyslog complains of a character that begins nothing, and goes on behind it.
+                rest if !begins_something(rest) => self.at += 1,
                 _ => return Ok(true),
             }
         }
@@ -216,13 +224,10 @@ impl<'t> Script<'t> {
             }
             "call" => {
                 self.at += length;
-                self.skip()?;
-                let name: Vec<u8> = (self.rest().iter().copied())
-                    .take_while(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.'))
-                    .collect();
-                self.at += name.len();
+                let name = self.called()?;
                 return Ok(Kind::Call(name));
             }
+            "else" => return self.refuse("there is no condition before this"),
             "call_indirect" => {
                 self.at += length;
                 self.expression(";")?;
@@ -231,22 +236,33 @@ impl<'t> Script<'t> {
             _ => {}
         }
         match self.rest() {
-            [b'~' | b'*', ..] if !matches!(self.rest().get(1), Some(b'.')) => {
+            [b'~' | b'*', ..] => {
                 self.at += 1;
                 Ok(Kind::Legacy(self.rest_before(1)))
             }
-            [b'/' | b'-' | b':' | b'|' | b'.' | b'@' | b'^' | b'?' | b'>', next, ..] if *next != b'\n' => {
-                Ok(Kind::Legacy(self.take_line().to_vec()))
-            }
+            [b'/' | b'-' | b':' | b'|' | b'.' | b'@' | b'^' | b'?' | b'>', ..] => Ok(Kind::Legacy(self.take_line().to_vec())),
             [first, ..] if first.is_ascii_alphanumeric() || *first == b'_' => {
                 let allowed = |byte: &&u8| byte.is_ascii_alphanumeric() || matches!(**byte, b'_' | b'-' | b'+' | b',' | b';');
                 let length = self.rest().iter().take_while(allowed).count();
                 self.at += length;
                 Ok(Kind::Legacy(self.rest_before(length)))
             }
-            [b'&' | b'{' | b'}', ..] | [] => self.refuse("an action is missing"),
-            _ => self.refuse("this is no statement"),
+            _ => self.refuse("an action is missing"),
         }
+    }
+
+    /// The name behind `call`. The scanner takes what is no name, a single letter included, for wrong characters and goes on behind it.
+    fn called(&mut self) -> Result<Vec<u8>, Refused> {
+        let in_name = |byte: &&u8| byte.is_ascii_alphanumeric() || matches!(**byte, b'-' | b'_' | b'.');
+        while let Some(first) = self.rest().first() {
+            let length = self.rest().iter().take_while(in_name).count();
+            if first.is_ascii_alphabetic() && length > 1 {
+                self.at += length;
+                return Ok(self.rest_before(length));
+            }
+            self.at += 1;
+        }
+        self.refuse("the name of a rule set is missing")
     }
 
     fn rest_before(&self, length: usize) -> Vec<u8> {
@@ -287,7 +303,7 @@ impl<'t> Script<'t> {
     /// The parameters of an object whose name has this length.
     fn params(&mut self, name: usize) -> Result<Vec<Param>, Refused> {
         self.at += name;
-        self.skip()?;
+        self.at += self.rest().iter().take_while(|byte| byte.is_ascii_whitespace()).count();
         if self.rest().first() != Some(&b'(') {
             return self.refuse("parameters are missing");
         }
@@ -351,6 +367,23 @@ impl<'t> Script<'t> {
                 _ => self.at += 1,
             }
         }
+    }
+}
+
+/// Whether some rule of the scanner takes what stands here.
+fn begins_something(text: &[u8]) -> bool {
+    match text {
+        [b'&' | b'{' | b'}' | b'*' | b'~', ..] => true,
+        [b':', rest @ ..] => {
+            let name = rest.iter().take_while(|byte| byte.is_ascii_alphanumeric()).count();
+            (name > 0 && rest.get(name) == Some(&b':')) || property(text).is_some()
+        }
+        [b'/', next, ..] => *next != b'*',
+        [b'-' | b'|' | b'.' | b'@' | b'^' | b'?' | b'>', next, ..] => *next != b'\n',
+        [b'!' | b'+', next, ..] => !next.is_ascii_whitespace(),
+        [b'$', next, ..] => next.is_ascii_alphabetic(),
+        [first, ..] => first.is_ascii_alphanumeric() || *first == b'_',
+        [] => false,
     }
 }
 
