@@ -258,7 +258,7 @@ fn reasons_to_ship(policy: &Policy, summary: &Summary, cleared: usize, known: us
     if summary.fail == 0 && summary.unknown == 0 {
         reasons.push("none fails and none is unknown".into());
     } else {
-        reasons.push(format!("{} fail and {} are unknown, all within the policy", summary.fail, summary.unknown));
+        reasons.push(format!("{} fail and {} are unknown, none of which shuts the gate", summary.fail, summary.unknown));
     }
     if cleared > 0 {
         reasons.push(format!("{cleared} waived"));

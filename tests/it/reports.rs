@@ -94,6 +94,16 @@ fn table(scan: &Scan, options: TableOptions) -> String {
 }
 
 #[test]
+fn a_long_number_does_not_run_into_its_title() {
+    let one = |number: &str| sample::finding(number, Severity::Low, vec![sample::rule("a", Status::Fail, &["/x"])]);
+    let (short, long, longest) = (one("1.1"), one("6.1.2.1.1"), one(&"9".repeat(40)));
+    let text = table(&sample::scan(vec![short, long, longest]), TableOptions::default());
+    for line in ["low       1.1        What 1.1", "low       6.1.2.1.1  What 6.1", &format!("{}  What 9", "9".repeat(40))] {
+        assert!(text.contains(line), "{text}");
+    }
+}
+
+#[test]
 fn the_last_lines_fit_into_what_image_builder_carries() {
     let mut scan = sample::whole();
     let mut many: Vec<_> =

@@ -13,6 +13,12 @@ use crate::path::shown;
 /// Where the numbers of controls stand, and everything below them.
 const INDENT: usize = 18;
 
+/// Room for the usual numbers (`6.1.10`), so that few findings look like many.
+const USUAL_NUMBER: usize = 6;
+
+/// A longer number pushes its title to the right.
+const LONGEST_NUMBER: usize = 24;
+
 /// Pieces of evidence of one rule that are shown unless all are asked for.
 const EVIDENCE: usize = 3;
 
@@ -31,8 +37,11 @@ pub(super) fn write(page: &mut Page<'_>, scan: &Scan, decision: &Decision) -> io
             shown.extend(of(scan, status));
         }
     }
+    // Titles stand below one another, unless somebody's own numbers are very long.
+    let numbers = shown.iter().map(|finding| finding.control.chars().count()).filter(|&length| length <= LONGEST_NUMBER);
+    let width = numbers.chain([USUAL_NUMBER]).max().unwrap_or_default();
     for finding in &shown {
-        Block { scan, decision, finding }.write(page)?;
+        Block { scan, decision, finding, width }.write(page)?;
     }
     if shown.is_empty() { Ok(()) } else { page.line("") }
 }
@@ -46,18 +55,22 @@ struct Block<'s> {
     scan: &'s Scan,
     decision: &'s Decision,
     finding: &'s Finding,
+    /// How wide the column of numbers is.
+    width: usize,
 }
 
 impl Block<'_> {
     fn write(&self, page: &mut Page<'_>) -> io::Result<()> {
         let finding = self.finding;
         let (label, style) = self.label();
-        let (label, control) =
-            (page.paint(style, &format!("{label:<8}")), page.paint(BOLD, &format!("{:<8}", shown(&finding.control))));
+        let (label, control) = (
+            page.paint(style, &format!("{label:<8}")),
+            page.paint(BOLD, &format!("{:<width$}", shown(&finding.control), width = self.width)),
+        );
         let severity = if finding.rules.is_empty() { "" } else { finding.severity.name() };
         let known = self.decision.baseline.as_ref().is_some_and(|baseline| baseline.known.contains(&finding.control));
         let known = if known { page.paint(DIM, "   (known to the baseline)") } else { String::new() };
-        page.line(&format!("{label}{severity:<10}{control}{}{known}", shown(&finding.title)))?;
+        page.line(&format!("{label}{severity:<10}{control}  {}{known}", shown(&finding.title)))?;
         self.waivers(page)?;
         let open = |status| matches!(status, Status::Fail | Status::Unknown);
         let counts = |rule: &&RuleResult| rule.status == finding.status || (open(rule.status) && open(finding.status));
