@@ -129,35 +129,13 @@ pub(super) fn gather(facts: &Facts<'_>, selectors: &BTreeSet<Selector>) -> TreeF
 }
 
 /// Kinds of file systems that hold nothing of an image: what the kernel makes up or keeps in memory, swap, firmware's partition, removable
-/// media, and what lies on another machine.
-const NOT_VOLUMES: [&str; 27] = [
-    "9p",
-    "autofs",
-    "bpf",
-    "ceph",
-    "cgroup",
-    "cgroup2",
-    "cifs",
-    "configfs",
-    "debugfs",
-    "devpts",
-    "devtmpfs",
-    "efivarfs",
-    "exfat",
-    "glusterfs",
-    "hugetlbfs",
-    "iso9660",
-    "msdos",
-    "nfs",
-    "nfs4",
-    "proc",
-    "ramfs",
-    "securityfs",
-    "swap",
-    "sysfs",
-    "tmpfs",
-    "udf",
-    "vfat",
+/// media, packages that are mounted as they were signed (snap's squashfs), and what lies on another machine.
+#[rustfmt::skip]
+const NOT_VOLUMES: &[&str] = &[
+    "9p", "autofs", "binderfs", "binfmt_misc", "bpf", "ceph", "cgroup", "cgroup2", "cifs", "configfs", "debugfs", "devpts",
+    "devtmpfs", "efivarfs", "exfat", "fusectl", "glusterfs", "hugetlbfs", "iso9660", "mqueue", "msdos", "nfs", "nfs4", "nfsd",
+    "proc", "pstore", "ramfs", "resctrl", "rpc_pipefs", "securityfs", "selinuxfs", "smackfs", "smb3", "squashfs", "swap", "sysfs",
+    "tmpfs", "tracefs", "udf", "vboxsf", "vfat", "virtiofs",
 ];
 
 /// Volumes that are to be mounted and are not here. A mount point that is empty says so, unless another volume is here: then the tree was
@@ -231,7 +209,7 @@ impl Hunt<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::facts::Target;
+    use crate::facts::{FactId, Needs, Target};
     use crate::image::{Entry, MemoryImage};
 
     fn world_writable(image: &MemoryImage) -> TreeMatches {
@@ -306,6 +284,26 @@ mod tests {
         assert_eq!(matches.found.keys().map(ToString::to_string).collect::<Vec<_>>(), ["/bin/ping"]);
         assert_eq!(matches.found.values().next().unwrap().capabilities.unwrap().to_string(), "cap_net_raw=ep");
         assert_eq!(matches.unknown.keys().map(ToString::to_string).collect::<Vec<_>>(), ["/bin/odd"]);
+    }
+
+    #[test]
+    fn what_systemd_mounts_of_the_kernels_own_is_no_volume_that_is_missing() {
+        let unit = |kind: &str| format!("[Unit]\nDefaultDependencies=no\n[Mount]\nWhat=x\nWhere=/x\nType={kind}\n");
+        let lacking = |kind: &str| {
+            let image = MemoryImage::new()
+                .file("/usr/lib/systemd/system/data.mount", unit(kind).replace("/x", "/data"))
+                .file("/usr/lib/systemd/system/local-fs.target", "[Unit]\n")
+                .file("/usr/lib/systemd/system/default.target", "[Unit]\nRequires=local-fs.target\n")
+                .link("/usr/lib/systemd/system/local-fs.target.wants/data.mount", "../data.mount");
+            let wanted = |_: &Facts<'_>, needs: &mut Needs| {
+                needs.fact(FactId::Mounts);
+                needs.tree(Selector { mode_any: 0o002, ..Selector::default() });
+            };
+            let facts = Facts::gather(Target::image(Rootfs::new(&image), jiff::civil::date(2026, 1, 1)), wanted);
+            facts.tree().unwrap().lacking.as_ref().unwrap().len()
+        };
+        let kernels_own = ["mqueue", "tracefs", "binfmt_misc", "fusectl", "tmpfs", "squashfs"];
+        assert_eq!((lacking("ext4"), kernels_own.map(lacking)), (1, [0; 6]));
     }
 
     #[test]
