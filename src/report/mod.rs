@@ -1,5 +1,6 @@
 //! Reports: one file a format, all of the same scan and decision.
 
+mod html;
 pub mod json;
 mod sarif;
 pub mod table;
@@ -27,11 +28,13 @@ pub enum Format {
     Json,
     /// SARIF 2.1.0, for code scanning.
     Sarif,
+    /// One page for an auditor.
+    Html,
 }
 
 impl Format {
     /// All, in the order they are listed.
-    pub const ALL: [Self; 3] = [Self::Table, Self::Json, Self::Sarif];
+    pub const ALL: [Self; 4] = [Self::Table, Self::Json, Self::Sarif, Self::Html];
 
     /// The name it is chosen by.
     #[must_use]
@@ -40,6 +43,7 @@ impl Format {
             Self::Table => "table",
             Self::Json => "json",
             Self::Sarif => "sarif",
+            Self::Html => "html",
         }
     }
 
@@ -50,6 +54,7 @@ impl Format {
             Self::Table => Box::new(table::Table::default()),
             Self::Json => Box::new(json::Json),
             Self::Sarif => Box::new(sarif::Sarif),
+            Self::Html => Box::new(html::Html),
         }
     }
 }

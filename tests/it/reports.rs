@@ -117,3 +117,18 @@ fn the_last_lines_fit_into_what_image_builder_carries() {
         assert!(tail.chars().count() < 1_000, "{}", tail.len());
     }
 }
+
+#[test]
+fn the_page_stands_alone_and_shows_every_finding_and_no_tag_of_an_attacker() {
+    let mut scan = sample::hostile();
+    let hostile = "</code><script>alert(1)</script><img src=x onerror=alert(1)>\" onclick=\"x";
+    scan.image.os_name = Some(hostile.into());
+    scan.findings[0].title = hostile.into();
+    scan.findings[0].control = hostile.into();
+    let page = written(Format::Html, &scan);
+    for forbidden in ["<script", "<img", "<link", "src=\"", "href=", "url(", "\" onclick"] {
+        assert!(!page.contains(forbidden), "{forbidden}");
+    }
+    assert!(page.contains("&lt;script&gt;alert(1)"));
+    assert_eq!(page.matches("<details").count(), scan.findings.len());
+}

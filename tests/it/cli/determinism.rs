@@ -12,7 +12,7 @@ fn two_places_and_two_environments_give_identical_reports() {
     for place in [one.path("root/etc/issue"), other.path("another-name/etc/issue")] {
         fs::write(place, "Welcome\n").unwrap();
     }
-    let files = "--output json=scan.json --output sarif=scan.sarif --output table=scan.txt";
+    let files = "--output json=scan.json --output sarif=scan.sarif --output table=scan.txt --output html=scan.html";
     let common = format!("--rules ours --benchmark golden-baseline --today 2026-01-15 {files}");
     let first = karat(
         one.directory.path(),
@@ -31,7 +31,7 @@ fn two_places_and_two_environments_give_identical_reports() {
         ],
     );
     assert_eq!((first.code, second.code), (1, 1), "{}{}", first.err, second.err);
-    for name in ["scan.json", "scan.sarif", "scan.txt"] {
+    for name in ["scan.json", "scan.sarif", "scan.txt", "scan.html"] {
         let read = |place: &Place| fs::read_to_string(place.path(name)).unwrap();
         let (left, right) = (read(&one), read(&other));
         assert!(left.len() > 300, "{name} is short: {left}");

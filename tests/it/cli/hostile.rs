@@ -52,13 +52,16 @@ fn a_hostile_image_is_judged_and_does_no_harm() {
     let table = place.karat("scan root --verbose --evidence all");
     let saved = place.karat("scan root --format json");
     let sarif = place.karat("scan root --format sarif");
+    let html = place.karat("scan root --format html");
     let took = started.elapsed();
     // The file system's own removal would run out of descriptors.
     assert!(Command::new("rm").args(["-rf", "root/d"]).current_dir(place.directory.path()).status().unwrap().success());
 
-    assert_eq!((table.code, saved.code, sarif.code), (1, 1, 1), "{}", table.err);
+    assert_eq!([table.code, saved.code, sarif.code, html.code], [1; 4], "{}", table.err);
     assert!(took < Duration::from_secs(120), "{took:?}");
-    for (text, what) in [(&table.out, "table"), (&table.err, "errors"), (&saved.out, "json"), (&sarif.out, "sarif")] {
+    for (text, what) in
+        [(&table.out, "table"), (&table.err, "errors"), (&saved.out, "json"), (&sarif.out, "sarif"), (&html.out, "html")]
+    {
         let odd = text.chars().find(|&odd| odd != '\n' && (odd.is_control() || odd == '\u{202e}'));
         assert_eq!(odd, None, "{what} steers the terminal");
     }

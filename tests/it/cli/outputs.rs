@@ -15,12 +15,12 @@ fn json(text: &str) -> Value {
 #[test]
 fn the_exit_code_is_the_same_for_every_format() {
     let place = Place::new();
-    for format in ["table", "json", "sarif"] {
+    for format in ["table", "json", "sarif", "html"] {
         let run = place.karat(&format!("scan root --rules ours --format {format}"));
         assert_eq!(run.code, 0, "{format}: {}{}", run.out, run.err);
     }
     place.write("root/etc/issue", "Welcome\n");
-    for format in ["table", "json", "sarif"] {
+    for format in ["table", "json", "sarif", "html"] {
         assert_eq!(place.karat(&format!("scan root --rules ours --format {format}")).code, 1);
         let run = place.karat(&format!("scan root --rules ours --report-only --format {format}"));
         assert_eq!(run.code, 0, "{format}: {}", run.err);
