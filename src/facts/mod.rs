@@ -145,6 +145,12 @@ impl Needs {
         }
     }
 
+    /// Whether a fact is asked for, by itself or because another is built from it.
+    #[must_use]
+    pub fn asks_for(&self, id: FactId) -> bool {
+        self.facts.contains(&id)
+    }
+
     /// The metadata of all paths of a pattern ([`Rootfs::glob`]): [`Facts::files`].
     pub fn files(&mut self, pattern: impl Into<String>) {
         self.files.insert(pattern.into());
@@ -183,6 +189,9 @@ macro_rules! facts {
         pub enum FactId { $($(#[doc = $doc])+ $id,)+ }
 
         impl FactId {
+            /// Every fact there is.
+            pub const ALL: &'static [Self] = &[$(Self::$id),+];
+
             /// The facts this one is built from.
             #[must_use]
             pub const fn after(self) -> &'static [Self] {

@@ -1,12 +1,15 @@
 //! The shipped rules and benchmarks as people write them: they load, and what is embedded is the same.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use karat::benchmark::{Choice, read_benchmark, select};
-use karat::rule::{Rule, read_pack, shipped};
+use karat::facts::{FactId, Facts, Needs, Target};
+use karat::image::{MemoryImage, Rootfs};
+use karat::rule::{Instance, Rule, read_pack, shipped};
+use serde_json::Value;
 
 fn texts(folder: &str) -> Vec<(String, String)> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join(folder);
@@ -56,4 +59,60 @@ fn every_benchmark_loads_and_is_what_is_embedded() {
         assert_eq!(format!("{written:?}"), format!("{embedded:?}"));
         select(&written, &rules, &Choice::default()).unwrap_or_else(|error| panic!("{name}: {error}"));
     }
+}
+
+/// Facts beside those that the domains stand on: what they answer is asked by fewer than three rules.
+const NARROW: &[(FactId, &str)] = &[
+    (FactId::AppArmor, "profiles have a mode, and nothing else that could be asked"),
+    (FactId::UseraddDefaults, "the other defaults of useradd are no matter of security"),
+    (FactId::Owners, "only the walk asks who owns a program: setuid and setgid ones, and those with capabilities"),
+];
+
+#[test]
+fn every_fact_serves_at_least_three_rules() {
+    let image = MemoryImage::default();
+    let nothing = Facts::none(Target::image(Rootfs::new(&image), jiff::civil::date(2026, 1, 1)));
+    let asked: Vec<Needs> = rules()
+        .into_values()
+        .map(|rule| {
+            let mut needs = Needs::default();
+            Instance::new(rule, &[]).unwrap().needs(&nothing, &mut needs);
+            needs
+        })
+        .collect();
+    for &fact in FactId::ALL {
+        let users = asked.iter().filter(|needs| needs.asks_for(fact)).count();
+        match NARROW.iter().find(|(narrow, _)| *narrow == fact) {
+            Some((_, because)) => assert!((1..3).contains(&users), "{fact:?} serves {users} rules, not few because {because}"),
+            None => assert!(users >= 3, "{fact:?} serves {users} rules only"),
+        }
+    }
+}
+
+#[test]
+fn the_rules_are_more_than_modes_and_blocks_and_lines() {
+    let rules = rules();
+    assert!(rules.len() >= 120, "{} rules", rules.len());
+    let kinds: BTreeMap<&str, BTreeSet<&str>> = rules.iter().map(|(id, rule)| (&**id, kinds(&rule.check))).collect();
+    let simple = kinds.values().filter(|kinds| kinds.iter().all(|kind| ["file", "module"].contains(kind))).count();
+    assert!(simple * 3 <= rules.len(), "{simple} of {} rules only look at a mode or block a module", rules.len());
+    let of_lines: Vec<&str> = kinds.iter().filter(|(_, kinds)| kinds.contains("line")).map(|(id, _)| *id).collect();
+    assert!(of_lines.len() * 20 <= rules.len(), "{of_lines:?} read plain lines, of {} rules", rules.len());
+    for id in of_lines {
+        let because = rules[id].line_check_because.as_deref().unwrap_or_default();
+        assert!(because.len() > 20, "{id} reads plain lines and does not say why");
+    }
+}
+
+/// The kinds of check that a rule is made of.
+fn kinds(check: &Value) -> BTreeSet<&str> {
+    let Some(check) = check.as_object() else { return BTreeSet::new() };
+    check
+        .iter()
+        .flat_map(|(kind, inner)| match (kind.as_str(), inner.as_array()) {
+            ("all" | "any", Some(parts)) => parts.iter().flat_map(kinds).collect(),
+            ("not", _) => kinds(inner),
+            (kind, _) => BTreeSet::from([kind]),
+        })
+        .collect()
 }
