@@ -3,6 +3,7 @@
 
 mod accounts;
 mod architecture;
+mod benchmarks;
 mod cli;
 mod content;
 mod directory;
