@@ -14,8 +14,10 @@ type Outcome = Result<(), Box<dyn std::error::Error>>;
 fn main() -> Outcome {
     println!("cargo::rerun-if-changed=rules");
     println!("cargo::rerun-if-changed=benchmarks");
+    println!("cargo::rerun-if-changed=taxonomies");
     let out = PathBuf::from(std::env::var("OUT_DIR")?);
     rules(&out)?;
+    references(&out)?;
     benchmarks(&out)
 }
 
@@ -36,6 +38,18 @@ fn rules(out: &Path) -> Outcome {
     fs::write(out.join("rules.json"), Value::Array(rules).to_string())?;
     fs::write(out.join("prose.json"), Value::Object(prose).to_string())?;
     fs::write(out.join("examples.json"), Value::Object(examples).to_string())?;
+    Ok(())
+}
+
+/// Which controls of other catalogues each rule serves: by rule, where the files go by catalogue.
+fn references(out: &Path) -> Outcome {
+    let mut by_rule: BTreeMap<String, Map<String, Value>> = BTreeMap::new();
+    for (name, rules) in read_all("taxonomies")? {
+        for (rule, controls) in rules {
+            by_rule.entry(rule).or_default().insert(name.clone(), controls);
+        }
+    }
+    fs::write(out.join("references.json"), serde_json::to_string(&by_rule)?)?;
     Ok(())
 }
 

@@ -50,6 +50,9 @@ fn distinct(selected: &Selected) -> Vec<Arc<Instance>> {
 
 fn finding(selected: &SelectedControl, said: &BTreeMap<*const Instance, &Outcome>, facts: &Facts<'_>) -> Finding {
     let mut finding = by_rules(selected, said);
+    if selected.control.dropped.is_some() {
+        return finding;
+    }
     if let Some(excuse) = selected.control.applies.as_ref().and_then(|applies| applies.excuse(facts)) {
         finding.status = excuse.status;
         finding.reason = excuse.reason;
@@ -70,6 +73,11 @@ fn by_rules(selected: &SelectedControl, said: &BTreeMap<*const Instance, &Outcom
         waiver: None,
         rules: Vec::new(),
     };
+    if let Some(dropped) = &control.dropped {
+        finding.status = Status::NotApplicable;
+        finding.reason = Some(format!("dropped by {}: {}", dropped.layer, dropped.reason));
+        return finding;
+    }
     if selected.rules.is_empty() {
         finding.reason = Some(control.manual.clone().unwrap_or_else(|| "not automated yet: a person has to look".into()));
         return finding;
@@ -102,7 +110,7 @@ fn result(instance: &Instance, outcome: &Outcome) -> RuleResult {
 }
 
 fn rule_infos(instances: &[Arc<Instance>]) -> BTreeMap<String, RuleInfo> {
-    let mut prose = shipped::prose();
+    let (mut prose, mut references) = (shipped::prose(), shipped::references());
     let info = |instance: &Arc<Instance>| {
         let mut info = instance.rule.info();
         if info.why.is_empty()
@@ -110,6 +118,7 @@ fn rule_infos(instances: &[Arc<Instance>]) -> BTreeMap<String, RuleInfo> {
         {
             info.why = shipped.why;
             info.fix = shipped.fix;
+            info.references = references.remove(&instance.rule.id).unwrap_or_default();
         }
         (instance.rule.id.clone(), info)
     };

@@ -1,5 +1,6 @@
 //! Benchmarks: which controls a document has, and which rules answer each of them.
 
+mod layer;
 mod load;
 mod select;
 pub mod shipped;
@@ -10,11 +11,12 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::Value;
 
-pub use load::read_benchmark;
+pub use layer::{Change, Drop, Dropped, Given};
+pub use load::{MAX_LAYERS, Open, is_file_name, no_files, read_benchmark};
 pub use select::{Choice, SelectError, Selected, SelectedControl, select};
 
 use crate::check::{Applies, OsSelector};
-use crate::finding::Severity;
+use crate::finding::{LayerChange, Severity};
 
 /// A document with numbered controls, mapped to rules.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
@@ -26,6 +28,8 @@ pub struct Benchmark {
     pub title: String,
     /// The version of the document.
     pub version: String,
+    /// The benchmark it tailors: the id of a shipped one, or a TOML file, relative to this one. What is not said here is as it is there.
+    pub extends: Option<String>,
     /// The systems it is written for; nothing if for any.
     pub applies: Option<OsSelector>,
     /// The profiles it knows, the usual one first.
@@ -34,6 +38,15 @@ pub struct Benchmark {
     /// The controls of the document, in its order: all of them.
     #[serde(default)]
     pub control: Vec<Control>,
+    /// Controls of the extended benchmark that are not asked for here.
+    #[serde(default)]
+    pub drop: Vec<Drop>,
+    /// Controls of the extended benchmark that are asked for otherwise here.
+    #[serde(default)]
+    pub change: Vec<Change>,
+    /// What layers have changed in the document, the furthest layer first.
+    #[serde(skip)]
+    pub changes: Vec<LayerChange>,
 }
 
 fn server() -> Vec<String> {
@@ -58,6 +71,29 @@ pub struct Control {
     pub rules: Vec<RuleUse>,
     /// What a person has to look at, where the control is for a person to judge.
     pub manual: Option<String>,
+    /// Why it is there, where a benchmark that extends another adds it: shown in every report.
+    pub reason: Option<String>,
+    /// Who dropped it, if a layer did. It has no rules then.
+    #[serde(skip)]
+    pub dropped: Option<Dropped>,
+    /// The benchmark it comes from, if that is another than the one it is part of.
+    #[serde(skip)]
+    pub origin: Option<String>,
+    /// What layers give to its rules, the furthest layer first.
+    #[serde(skip)]
+    pub given: Vec<Given>,
+}
+
+impl Control {
+    /// The values that a rule has here: those of the document, then those of each layer.
+    #[must_use]
+    pub fn values(&self, used: &RuleUse) -> BTreeMap<String, Value> {
+        let mut values = used.values();
+        for given in self.given.iter().filter_map(|given| given.with.get(used.id())) {
+            values.extend(given.iter().map(|(name, value)| (name.clone(), value.clone())));
+        }
+        values
+    }
 }
 
 /// The level of a control.

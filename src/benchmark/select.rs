@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::{Benchmark, Control, RuleUse};
 use crate::document::nearest;
-use crate::finding::{BenchmarkInfo, Severity};
+use crate::finding::{BenchmarkInfo, LayerChange, Severity};
 use crate::rule::{Instance, InstanceError, Rule};
 
 /// What its user asked for.
@@ -118,11 +118,12 @@ pub fn select(benchmark: &Benchmark, rules: &BTreeMap<String, Arc<Rule>>, choice
             let rules = control
                 .rules
                 .iter()
-                .map(|used| instance(used, benchmark, rules, choice, &mut ready))
+                .map(|used| instance(used, control, benchmark, rules, choice, &mut ready))
                 .collect::<Result<_, _>>()?;
             controls.push(SelectedControl { control: control.clone(), level, rules });
         }
     }
+    let selected = |change: &&LayerChange| controls.iter().any(|selected| selected.control.id == change.control);
     let info = BenchmarkInfo {
         id: benchmark.id.clone(),
         title: benchmark.title.clone(),
@@ -132,7 +133,7 @@ pub fn select(benchmark: &Benchmark, rules: &BTreeMap<String, Arc<Rule>>, choice
         controls: benchmark.control.len() as u64,
         automated: benchmark.control.iter().filter(|control| !control.rules.is_empty()).count() as u64,
         selected: controls.len() as u64,
-        changes: Vec::new(),
+        changes: benchmark.changes.iter().filter(selected).cloned().collect(),
     };
     Ok(Selected { info, controls })
 }
@@ -140,6 +141,7 @@ pub fn select(benchmark: &Benchmark, rules: &BTreeMap<String, Arc<Rule>>, choice
 /// The rule with its values; the same rule with the same values is judged once, however many controls use it.
 fn instance(
     used: &RuleUse,
+    control: &Control,
     benchmark: &Benchmark,
     rules: &BTreeMap<String, Arc<Rule>>,
     choice: &Choice,
@@ -153,16 +155,21 @@ fn instance(
         RuleUse::With(with) => with.severity.unwrap_or(rule.severity),
         RuleUse::Plain(_) => rule.severity,
     };
+    let severity =
+        control.given.iter().filter_map(|given| given.severity.get(used.id())).next_back().copied().unwrap_or(severity);
     let values = used.values();
-    let key = format!("{} {}", used.id(), serde_json::to_string(&values).unwrap_or_default());
+    let none = BTreeMap::new();
+    // Where a value came from is part of the report, so that it tells two instances apart as well.
+    let mut layers = vec![(control.origin.as_ref().unwrap_or(&benchmark.id).as_str(), &values)];
+    layers.extend(control.given.iter().filter_map(|given| Some((given.layer.as_str(), given.with.get(used.id())?))));
+    let key = format!("{} {}", used.id(), serde_json::to_string(&layers).unwrap_or_default());
     if let Some(known) = ready.get(&key) {
         return Ok((known.clone(), severity));
     }
-    let none = BTreeMap::new();
     let given = choice.values.get(used.id()).unwrap_or(&none);
     let project = choice.project.get(used.id()).unwrap_or(&none);
-    let made =
-        Arc::new(Instance::new(rule.clone(), &[(&benchmark.id, &values), ("karat.toml", project), ("command line", given)])?);
+    layers.extend([("karat.toml", project), ("command line", given)]);
+    let made = Arc::new(Instance::new(rule.clone(), &layers)?);
     ready.insert(key, made.clone());
     Ok((made, severity))
 }

@@ -91,8 +91,11 @@ fn json_list() -> String {
     format!("{:#}\n", json!(listed))
 }
 
-/// Whether a control is answered by rules, by a person, or by nobody yet.
-fn status(control: &Control) -> &'static str {
+/// Whether a control is answered by rules, by a person, or by nobody yet, or not asked for.
+pub(super) fn status(control: &Control) -> &'static str {
+    if control.dropped.is_some() {
+        return "dropped";
+    }
     match (control.rules.is_empty(), control.manual.is_some()) {
         (false, _) => "automated",
         (true, true) => "manual",
@@ -101,7 +104,7 @@ fn status(control: &Control) -> &'static str {
 }
 
 /// The level as a person reads it: `1`, or by profile.
-fn level(level: &Level) -> String {
+pub(super) fn level(level: &Level) -> String {
     match level {
         Level::Same(level) => format!("L{level}"),
         Level::ByProfile(levels) => {
@@ -116,7 +119,7 @@ fn show(benchmark: &Benchmark) -> String {
     // A benchmark can come from a file that somebody else wrote: its words are made safe to show.
     let safe = |text: &str| printable(text.as_bytes());
     let mut text = format!(
-        "{BOLD}{}{BOLD:#}  {} v{}\n{} controls: {} automated, {} manual, {} not automated yet\n\n",
+        "{BOLD}{}{BOLD:#}  {} v{}\n{} controls: {} automated, {} manual, {} not automated yet{}\n\n",
         safe(&benchmark.id),
         safe(&benchmark.title),
         safe(&benchmark.version),
@@ -124,6 +127,10 @@ fn show(benchmark: &Benchmark) -> String {
         count("automated"),
         count("manual"),
         count("not_automated"),
+        match count("dropped") {
+            0 => String::new(),
+            dropped => format!(", {dropped} dropped"),
+        },
     );
     let width = benchmark.control.iter().map(|control| control.id.len()).max().unwrap_or(0);
     for control in &benchmark.control {
@@ -133,11 +140,16 @@ fn show(benchmark: &Benchmark) -> String {
         let answer = match status(control) {
             "automated" => rules.join(", "),
             "manual" => format!("manual: {}", safe(control.manual.as_deref().unwrap_or_default())),
+            "dropped" => dropped(control).map(|said| safe(&said)).unwrap_or_default(),
             _ => "not automated yet".into(),
         };
         let _ = writeln!(text, "{:width$}  {DIM}{answer}{DIM:#}", "");
     }
     text
+}
+
+pub(super) fn dropped(control: &Control) -> Option<String> {
+    control.dropped.as_ref().map(|dropped| format!("dropped by {}: {}", dropped.layer, dropped.reason))
 }
 
 fn json_of(benchmark: &Benchmark) -> Value {
@@ -156,8 +168,9 @@ fn json_of(benchmark: &Benchmark) -> Value {
 fn json_of_control(control: &Control, usual: &str) -> Value {
     let rules: Vec<&str> = control.rules.iter().map(crate::benchmark::RuleUse::id).collect();
     let values: serde_json::Map<String, Value> = (control.rules.iter())
-        .filter(|used| !used.values().is_empty())
-        .map(|used| (used.id().to_owned(), json!(used.values())))
+        .map(|used| (used.id(), control.values(used)))
+        .filter(|(_, values)| !values.is_empty())
+        .map(|(id, values)| (id.to_owned(), json!(values)))
         .collect();
     let mut json = json!({ "id": control.id, "title": control.title, "level": control.level.of(usual), "status": status(control), "rules": rules });
     if let Some(table) = json.as_object_mut() {
@@ -166,6 +179,9 @@ fn json_of_control(control: &Control, usual: &str) -> Value {
         }
         if !values.is_empty() {
             table.insert("values".into(), values.into());
+        }
+        if let Some(dropped) = &control.dropped {
+            table.insert("reason".into(), json!(dropped.reason));
         }
         if let Some(manual) = &control.manual {
             table.insert("manual".into(), json!(manual));

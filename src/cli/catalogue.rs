@@ -8,7 +8,7 @@ use anyhow::bail;
 
 use super::files::{self, Mistakes};
 use super::terminal::Terminal;
-use crate::benchmark::{Benchmark, Control, Level, RuleUse, read_benchmark, shipped};
+use crate::benchmark::{Benchmark, Control, Level, RuleUse, is_file_name, read_benchmark, shipped};
 use crate::document::nearest;
 use crate::path::printable;
 use crate::rule::{self, Rule};
@@ -52,7 +52,7 @@ impl Catalogue {
     pub(super) fn benchmark(&self, name: &str) -> anyhow::Result<Benchmark> {
         if is_file_name(name) {
             let text = files::read(Path::new(name))?;
-            return read_benchmark(name, &text, &self.rules).map_err(|mistakes| Mistakes(mistakes).into());
+            return read_benchmark(name, &text, &self.rules, &files::beside).map_err(|mistakes| Mistakes(mistakes).into());
         }
         if let Some(benchmark) = shipped::benchmark(name) {
             return Ok(benchmark);
@@ -60,11 +60,6 @@ impl Catalogue {
         let index = shipped::index();
         bail!(no_such("benchmark", name, index.iter().map(|entry| entry.id.as_str()), "karat benchmarks list"))
     }
-}
-
-/// Whether a benchmark is named by a file. An id has neither a slash nor this ending.
-fn is_file_name(name: &str) -> bool {
-    name.contains('/') || Path::new(name).extension().is_some_and(|ending| ending.eq_ignore_ascii_case("toml"))
 }
 
 /// "no benchmark is called 'x'", with what may have been meant and where to look.
@@ -84,9 +79,13 @@ pub(super) fn only_own() -> Benchmark {
         id: OWN_RULES.into(),
         title: "Own rules".into(),
         version: env!("CARGO_PKG_VERSION").into(),
+        extends: None,
         applies: None,
         profiles: vec!["server".into()],
         control: Vec::new(),
+        drop: Vec::new(),
+        change: Vec::new(),
+        changes: Vec::new(),
     }
 }
 
@@ -110,6 +109,10 @@ pub(super) fn add_controls<'r>(benchmark: &mut Benchmark, rules: impl Iterator<I
             level: Level::Same(1),
             rules: vec![RuleUse::Plain(rule.id.clone())],
             manual: None,
+            reason: None,
+            dropped: None,
+            origin: None,
+            given: Vec::new(),
         });
     }
     added

@@ -1,6 +1,6 @@
 //! `karat explain`: what a rule or a control asks for, why, how it is judged, and how to mend it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -10,15 +10,17 @@ use serde_json::{Value, json};
 
 use super::ListFormat;
 use super::as_toml;
+use super::benchmarks::{dropped, level, status};
 use super::catalogue::Catalogue;
 use super::rules::uses;
 use super::terminal::{BOLD, CYAN, DIM, GREEN, RED, Terminal, YELLOW};
 use crate::benchmark::{Benchmark, Control, shipped};
+use crate::check::Applies;
 use crate::document::nearest;
-use crate::finding::Status;
+use crate::finding::{Status, Taxonomy};
 use crate::gate::Exit;
 use crate::path::printable;
-use crate::rule::{Example, FileSpec, Rule, Verdict};
+use crate::rule::{Example, FileSpec, Rule, Verdict, shipped as rules};
 
 /// Explain a rule or a control: what, why, how it is judged, examples, fix
 #[derive(Debug, clap::Args)]
@@ -47,6 +49,8 @@ struct Explained {
     controls: Vec<(Benchmark, Control)>,
     /// Each once, with the values that the controls give it.
     rules: Vec<(Arc<Rule>, BTreeMap<String, Value>)>,
+    /// Rules of a pack: what karat says of a shipped rule of the same id is not about them.
+    own: BTreeSet<String>,
 }
 
 pub(super) fn run(arguments: &Args, terminal: &Terminal) -> anyhow::Result<Exit> {
@@ -63,19 +67,19 @@ pub(super) fn run(arguments: &Args, terminal: &Terminal) -> anyhow::Result<Exit>
 fn find(arguments: &Args, catalogue: &Catalogue) -> anyhow::Result<Explained> {
     let what = arguments.what.as_str();
     if let Some(rule) = catalogue.rules.get(what) {
-        return Ok(Explained { controls: Vec::new(), rules: vec![(rule.clone(), BTreeMap::new())] });
+        return Ok(Explained { controls: Vec::new(), rules: vec![(rule.clone(), BTreeMap::new())], own: catalogue.own.clone() });
     }
     let benchmarks = match &arguments.benchmark {
         Some(name) => vec![catalogue.benchmark(name)?],
         None => shipped::index().iter().filter_map(|entry| shipped::benchmark(&entry.id)).collect(),
     };
     let mut known: Vec<String> = catalogue.rules.keys().cloned().collect();
-    let mut explained = Explained { controls: Vec::new(), rules: Vec::new() };
+    let mut explained = Explained { controls: Vec::new(), rules: Vec::new(), own: catalogue.own.clone() };
     for benchmark in benchmarks {
         known.extend(benchmark.control.iter().map(|control| control.id.clone()));
         let Some(control) = benchmark.control.iter().find(|control| control.id == what).cloned() else { continue };
         for used in &control.rules {
-            let given = (catalogue.rule(used.id())?.clone(), used.values());
+            let given = (catalogue.rule(used.id())?.clone(), control.values(used));
             if !explained.rules.iter().any(|(rule, values)| rule.id == given.0.id && *values == given.1) {
                 explained.rules.push(given);
             }
@@ -96,18 +100,36 @@ fn find(arguments: &Args, catalogue: &Catalogue) -> anyhow::Result<Explained> {
 fn text(explained: &Explained, verbose: bool) -> String {
     let mut text = String::new();
     for (benchmark, control) in &explained.controls {
-        let _ = writeln!(text, "{BOLD}{} {}{BOLD:#}  {}", safe(&benchmark.id), safe(&control.id), safe(&control.title));
-        if control.rules.is_empty() {
-            let why = control.manual.as_deref().unwrap_or("not automated yet: a person has to look");
-            let _ = writeln!(text, "  {}", safe(why));
+        let (id, title) = (safe(&control.id), safe(&control.title));
+        let _ = writeln!(text, "{BOLD}{} {id}{BOLD:#}  {title}  {DIM}{}{DIM:#}", safe(&benchmark.id), level(&control.level));
+        if let Some(applies) = &control.applies {
+            section(&mut text, "where", &where_it_applies(applies));
+        }
+        match status(control) {
+            "automated" => {
+                let used: Vec<&str> = control.rules.iter().map(crate::benchmark::RuleUse::id).collect();
+                section(&mut text, "rules", &used.join("\n"));
+            }
+            "dropped" => {
+                let said = dropped(control).unwrap_or_default();
+                paragraph(&mut text, "dropped", said.strip_prefix("dropped ").unwrap_or(&said));
+            }
+            _ => {
+                let look = control.manual.as_deref().unwrap_or("not automated yet: a person has to look");
+                paragraph(&mut text, "look", look);
+            }
+        }
+        for change in benchmark.changes.iter().filter(|change| change.control == control.id && change.change != "dropped") {
+            paragraph(&mut text, &change.change, &format!("by {}: {}", change.layer, change.reason));
         }
     }
-    let uses = uses();
+    let (uses, references) = (uses(), rules::references());
     for (number, (rule, values)) in explained.rules.iter().enumerate() {
         if number > 0 || !explained.controls.is_empty() {
             text.push('\n');
         }
-        write_rule(&mut text, rule, values, &uses, verbose);
+        let served = references.get(&rule.id).filter(|_| !explained.own.contains(&rule.id));
+        write_rule(&mut text, rule, values, &uses, served, verbose);
     }
     text
 }
@@ -117,6 +139,7 @@ fn write_rule(
     rule: &Rule,
     values: &BTreeMap<String, Value>,
     uses: &[(String, String, String)],
+    served: Option<&BTreeMap<String, Vec<String>>>,
     verbose: bool,
 ) {
     let _ = writeln!(text, "{BOLD}{}{BOLD:#}  {}  {DIM}{}{DIM:#}", rule.id, safe(&rule.title), rule.severity.name());
@@ -124,9 +147,7 @@ fn write_rule(
         paragraph(text, "why", &rule.why);
     }
     if let Some(applies) = &rule.applies {
-        let applies = serde_json::to_value(applies).unwrap_or_default();
-        let (kind, body) = applies.as_object().and_then(|table| table.iter().next()).map_or(("", &Value::Null), |(k, v)| (k, v));
-        section(text, "where", &as_toml::assignment(&format!("applies.{kind}"), body));
+        section(text, "where", &where_it_applies(applies));
     }
     section(text, "judged", &as_toml::check(&rule.check));
     for (name, default) in &rule.params {
@@ -149,9 +170,20 @@ fn write_rule(
     let used_by: Vec<String> =
         used_by.iter().map(|(benchmark, controls)| format!("{benchmark} {}", controls.join(" "))).collect();
     section(text, "used by", &used_by.join("\n"));
+    let named = |taxonomy: &Taxonomy| {
+        let served = served?.get(taxonomy.id)?;
+        Some(format!("{} {}: {}", taxonomy.name, taxonomy.version, served.join(", ")))
+    };
+    section(text, "serves", &Taxonomy::ALL.iter().filter_map(named).collect::<Vec<_>>().join("\n"));
     for example in &rule.example {
         write_example(text, example, verbose);
     }
+}
+
+fn where_it_applies(applies: &Applies) -> String {
+    let applies = serde_json::to_value(applies).unwrap_or_default();
+    let (kind, body) = applies.as_object().and_then(|table| table.iter().next()).map_or(("", &Value::Null), |(k, v)| (k, v));
+    as_toml::assignment(&format!("applies.{kind}"), body)
 }
 
 fn write_example(text: &mut String, example: &Example, verbose: bool) {
@@ -242,12 +274,13 @@ fn safe_line(text: &str) -> String {
 }
 
 fn json_of(explained: &Explained) -> Value {
-    let uses = uses();
+    let (uses, references) = (uses(), rules::references());
     let controls: Vec<Value> = (explained.controls.iter())
         .map(|(benchmark, control)| {
             json!({
-                "benchmark": benchmark.id, "control": control.id, "title": control.title,
-                "manual": control.manual, "rules": control.rules.iter().map(crate::benchmark::RuleUse::id).collect::<Vec<_>>(),
+                "benchmark": benchmark.id, "control": control.id, "title": control.title, "status": status(control),
+                "level": level(&control.level), "applies": control.applies, "manual": control.manual,
+                "reason": control.dropped.as_ref().map(|dropped| &dropped.reason), "rules": control.rules.iter().map(crate::benchmark::RuleUse::id).collect::<Vec<_>>(),
             })
         })
         .collect();
@@ -264,6 +297,7 @@ fn json_of(explained: &Explained) -> Value {
                 "id": rule.id, "title": rule.title, "severity": rule.severity, "why": rule.why, "fix": rule.fix,
                 "applies": rule.applies, "params": rule.params, "with": values, "check": rule.check,
                 "same_as": rule.same_as, "controls": controls, "examples": examples,
+                "references": references.get(&rule.id).filter(|_| !explained.own.contains(&rule.id)),
             })
         })
         .collect();

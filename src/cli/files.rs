@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::{Context, bail};
@@ -39,12 +39,23 @@ pub(super) fn read(path: &Path) -> anyhow::Result<String> {
     }
 }
 
+/// The name and the text of a benchmark that the one in `file` extends: a path that is relative to that file's folder.
+pub(super) fn beside(file: &str, named: &str) -> Result<(String, String), String> {
+    let path = Path::new(file).parent().map_or_else(|| PathBuf::from(named), |folder| folder.join(named));
+    // `./` says nothing, and a circle is noticed by a name that comes again.
+    let path: PathBuf = path.components().filter(|part| *part != Component::CurDir).collect();
+    match read(&path) {
+        Ok(text) => Ok((path.display().to_string(), text)),
+        Err(error) => Err(format!("{error:#}")),
+    }
+}
+
 /// What a TOML file is by its tables.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Kind {
     /// `[[rule]]`, or nothing that is known: the errors of a rule pack then say what is.
     Rules,
-    /// `[[control]]`.
+    /// `[[control]]`, or `extends`.
     Benchmark,
     /// A policy or waivers, which stand beside rules and are not the business of a pack.
     Other,
@@ -99,7 +110,7 @@ fn kind_of(text: &str, otherwise: Kind) -> Kind {
     let tables = document.table(&[]);
     if tables.contains_key("rule") {
         Kind::Rules
-    } else if tables.contains_key("control") {
+    } else if tables.contains_key("control") || tables.contains_key("extends") {
         Kind::Benchmark
     } else if tables.is_empty() || tables.contains_key("policy") || tables.contains_key("waiver") {
         otherwise

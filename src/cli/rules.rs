@@ -128,7 +128,7 @@ fn check(paths: &[PathBuf], terminal: &Terminal) -> anyhow::Result<Exit> {
     let mut benchmarks = 0;
     for file in files.iter().filter(|file| file.kind == Kind::Benchmark) {
         benchmarks += 1;
-        mistakes.extend(read_benchmark(&file.name(), &file.text, &rules).err().unwrap_or_default());
+        mistakes.extend(read_benchmark(&file.name(), &file.text, &rules, &files::beside).err().unwrap_or_default());
     }
     if !mistakes.is_empty() {
         return Err(Mistakes(mistakes).into());

@@ -6,6 +6,7 @@
 mod evidence;
 mod outcome;
 mod scan;
+mod taxonomy;
 
 pub use evidence::Evidence;
 pub use outcome::{Outcome, Status};
@@ -13,3 +14,4 @@ pub use scan::{
     BenchmarkInfo, Finding, Fix, ImageInfo, LayerChange, RuleInfo, RuleResult, Scan, Severity, SourceKind, Summary, Tool,
     Trouble, ValueInfo,
 };
+pub use taxonomy::Taxonomy;

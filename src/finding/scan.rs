@@ -243,6 +243,9 @@ pub struct RuleInfo {
     pub why: String,
     /// How to mend it.
     pub fix: Fix,
+    /// The controls of other catalogues that it serves, by [`Taxonomy::id`](super::Taxonomy::id).
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub references: BTreeMap<String, Vec<String>>,
 }
 
 /// How to mend a failure.

@@ -57,6 +57,12 @@ impl Rule {
     /// What a report needs to know of it.
     #[must_use]
     pub fn info(&self) -> RuleInfo {
-        RuleInfo { title: self.title.clone(), severity: self.severity, why: self.why.clone(), fix: self.fix.clone() }
+        RuleInfo {
+            title: self.title.clone(),
+            severity: self.severity,
+            why: self.why.clone(),
+            fix: self.fix.clone(),
+            references: BTreeMap::new(),
+        }
     }
 }

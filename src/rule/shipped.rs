@@ -10,6 +10,7 @@ use crate::finding::Fix;
 
 const RULES: &str = include_str!(concat!(env!("OUT_DIR"), "/rules.json"));
 const PROSE: &str = include_str!(concat!(env!("OUT_DIR"), "/prose.json"));
+const REFERENCES: &str = include_str!(concat!(env!("OUT_DIR"), "/references.json"));
 const EXAMPLES: &str = include_str!(concat!(env!("OUT_DIR"), "/examples.json"));
 
 /// Why a rule exists and how to mend a failure.
@@ -40,6 +41,16 @@ pub fn rules() -> BTreeMap<String, Arc<Rule>> {
 #[expect(clippy::expect_used, reason = "embedded by the build script; a test reads all three")]
 pub fn prose() -> BTreeMap<String, Prose> {
     serde_json::from_str(PROSE).expect("the embedded prose is whole")
+}
+
+/// The controls of other catalogues that rules serve, by rule and [`Taxonomy::id`](crate::finding::Taxonomy::id).
+///
+/// # Panics
+/// See [`rules`].
+#[must_use]
+#[expect(clippy::expect_used, reason = "embedded by the build script; a test reads all four")]
+pub fn references() -> BTreeMap<String, BTreeMap<String, Vec<String>>> {
+    serde_json::from_str(REFERENCES).expect("the embedded references are whole")
 }
 
 /// The examples of every rule, by id.

@@ -108,8 +108,10 @@ fn reference(text: &str) -> Vec<Reference> {
         } else if line == "status: automated" {
             control.automated = true;
         } else if let Some((level, profile)) = line.strip_prefix("- l").and_then(|level| level.split_once('_')) {
-            let level: Option<u8> = level.parse().ok();
-            control.levels.extend(level.map(|level| (profile.to_owned(), level)));
+            // A control can be named for a level and for the one that includes it.
+            if let Ok(level) = level.parse::<u8>() {
+                control.levels.entry(profile.to_owned()).and_modify(|known| *known = level.min(*known)).or_insert(level);
+            }
         }
     }
     // Two of the reference's own, which prepare a system for its rules.

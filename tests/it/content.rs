@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use karat::benchmark::{Choice, read_benchmark, select};
+use karat::benchmark::{Choice, no_files, read_benchmark, select};
 use karat::facts::{FactId, Facts, Needs, Target};
 use karat::image::{MemoryImage, Rootfs};
 use karat::rule::{Instance, Rule, read_pack, shipped};
@@ -53,7 +53,7 @@ fn every_rule_says_why_and_how_to_mend_it() {
 fn every_benchmark_loads_and_is_what_is_embedded() {
     let rules = rules();
     for (name, text) in texts("benchmarks") {
-        let written = read_benchmark(&name, &text, &rules).unwrap_or_else(|mistakes| panic!("{}", mistakes[0]));
+        let written = read_benchmark(&name, &text, &rules, &no_files).unwrap_or_else(|mistakes| panic!("{}", mistakes[0]));
         let embedded =
             karat::benchmark::shipped::benchmark(&written.id).unwrap_or_else(|| panic!("{} is not embedded", written.id));
         assert_eq!(format!("{written:?}"), format!("{embedded:?}"));

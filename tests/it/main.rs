@@ -6,6 +6,7 @@ mod architecture;
 mod benchmarks;
 mod cli;
 mod content;
+mod coverage;
 mod directory;
 mod gate;
 mod generated;

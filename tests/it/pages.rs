@@ -106,7 +106,12 @@ fn the_page_on_writing_rules_shows_what_works() {
     let benchmark = blocks.iter().find(|block| block.starts_with("id = \"our-baseline\"")).unwrap();
     let mut rules = karat::rule::shipped::rules();
     rules.insert(pack[0].id.clone(), pack[0].clone());
-    karat::benchmark::read_benchmark("baseline.toml", benchmark, &rules).unwrap_or_else(|mistakes| panic!("{}", mistakes[0]));
+    karat::benchmark::read_benchmark("baseline.toml", benchmark, &rules, &karat::benchmark::no_files)
+        .unwrap_or_else(|mistakes| panic!("{}", mistakes[0]));
+    let layer = blocks.iter().find(|block| block.starts_with("id = \"our-debian-12\"")).unwrap();
+    let layer = karat::benchmark::read_benchmark("layer.toml", layer, &rules, &karat::benchmark::no_files);
+    let layer = layer.unwrap_or_else(|mistakes| panic!("{}", mistakes[0]));
+    assert_eq!(layer.changes.len(), 4);
     // Every key of an example is in the table.
     let schema = serde_json::to_value(karat::rule::rules_schema()).unwrap();
     for (definition, start) in [("Example", "| `"), ("EntrySpec", "`")] {

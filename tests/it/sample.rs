@@ -42,6 +42,10 @@ pub(crate) fn scan(findings: Vec<Finding>) -> Scan {
         severity: Severity::Medium,
         why: format!("Because {id} matters."),
         fix: Fix { text: format!("Mend {id}."), shell: Some(format!("mend {id}")) },
+        references: BTreeMap::from([
+            ("cis-controls-8".into(), vec!["3.3".into()]),
+            ("nist-800-53".into(), vec!["AC-6(1)".into(), "CM-6".into()]),
+        ]),
     };
     Scan {
         tool: Tool { name: "karat".into(), version: "0.1.0".into() },

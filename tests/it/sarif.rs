@@ -79,6 +79,22 @@ fn references_lead_to_what_they_name() {
         assert_eq!(run["taxonomies"][0]["taxa"][index]["id"], taxon["id"]);
         assert_eq!(result["properties"]["control"], taxon["id"]);
     }
+    let mut served = BTreeSet::new();
+    for rule in run["tool"]["driver"]["rules"].as_array().unwrap() {
+        for relation in rule["relationships"].as_array().into_iter().flatten() {
+            let target = &relation["target"];
+            let place = |value: &Value| usize::try_from(value.as_u64().unwrap()).unwrap();
+            let taxonomy = &run["taxonomies"][place(&target["toolComponent"]["index"])];
+            assert_eq!(taxonomy["name"], target["toolComponent"]["name"]);
+            assert_eq!(taxonomy["taxa"][place(&target["index"])]["id"], target["id"]);
+            served.insert(format!("{} {}", taxonomy["name"].as_str().unwrap(), target["id"].as_str().unwrap()));
+        }
+    }
+    for one in ["CIS Controls 3.3", "NIST SP 800-53 AC-6(1)", "NIST SP 800-53 CM-6"] {
+        assert!(served.contains(one), "{one} is not among {served:?}");
+    }
+    let supported = run.pointer("/tool/driver/supportedTaxonomies").unwrap().as_array().unwrap();
+    assert_eq!(supported.len(), run["taxonomies"].as_array().unwrap().len());
     let trouble = run.pointer("/invocations/0/toolExecutionNotifications/0").unwrap();
     assert_eq!(trouble.pointer("/locations/0/physicalLocation/region/startLine"), Some(&4.into()));
     assert_eq!(run.pointer("/automationDetails/id").unwrap(), "karat/web-2026-11/cis-debian-12/server-level-1/2026-11-24");

@@ -1,6 +1,6 @@
 //! SARIF 2.1.0 (OASIS), within the limits of GitHub's code scanning.
 //!
-//! One result a finding and rule; the benchmark's controls are a taxonomy; waivers are suppressions; troubles are notifications. Places
+//! One result a finding and rule; the benchmark's controls are a taxonomy, and so are the catalogues that rules refer to; waivers are suppressions; troubles are notifications. Places
 //! are relative to the image's root. What does not fit is left out in a stated order, least important first, and counted.
 
 mod results;
@@ -42,14 +42,14 @@ impl Report for Sarif {
 fn run(scan: &Scan, decision: &Decision) -> Run {
     let (candidates, left_out) = results::candidates(&scan.findings);
     let catalogue = Catalogue::new(scan, &results::used(&candidates));
-    let (driver, taxonomy) = (catalogue.driver(), catalogue.taxonomy());
-    let room = BYTES.saturating_sub(size_of(&driver) + size_of(&taxonomy));
+    let (driver, taxonomies) = (catalogue.driver(), catalogue.taxonomies());
+    let room = BYTES.saturating_sub(size_of(&driver) + size_of(&taxonomies));
     let (results, mut cut) = results::results(scan, decision, &catalogue, &candidates, room);
     cut.results += left_out;
 
     let mut run = Run::builder().tool(Tool::builder().driver(driver).build()).build();
     run.results = Some(results);
-    run.taxonomies = Some(vec![taxonomy]);
+    run.taxonomies = Some(taxonomies);
     run.invocations = Some(vec![invocation(scan, decision, &cut)]);
     run.automation_details = Some(RunAutomationDetails { id: Some(automation_id(scan)), ..RunAutomationDetails::default() });
     run.column_kind = Some(json!("unicodeCodePoints"));

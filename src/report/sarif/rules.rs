@@ -9,7 +9,7 @@ use serde_sarif::sarif::{
 };
 
 use super::text::{multiformat, plain};
-use crate::finding::{Finding, RuleInfo, Scan, Severity};
+use crate::finding::{Finding, RuleInfo, Scan, Severity, Taxonomy};
 
 /// The rule of results that no rule of ours speaks of: controls that a person has to look at.
 pub(super) const MANUAL: &str = "manual-review";
@@ -53,6 +53,8 @@ pub(super) struct Catalogue<'s> {
     /// The first finding of each control, in the scan's order, with its place in the taxonomy.
     controls: BTreeMap<&'s str, i64>,
     findings: Vec<&'s Finding>,
+    /// The catalogues that these rules refer to, each with the controls they serve. The benchmark stands before them.
+    references: Vec<(&'static Taxonomy, Vec<&'s str>)>,
     scan: &'s Scan,
 }
 
@@ -63,7 +65,13 @@ impl<'s> Catalogue<'s> {
         let mut seen = BTreeSet::new();
         let findings: Vec<&Finding> = scan.findings.iter().filter(|finding| seen.insert(finding.control.as_str())).collect();
         let controls = findings.iter().map(|finding| finding.control.as_str()).zip(0..).collect();
-        Self { rules, index, controls, findings, scan }
+        let served = |taxonomy: &'static Taxonomy| {
+            let all = rules.iter().filter_map(|rule| scan.rules.get(*rule)?.references.get(taxonomy.id)).flatten();
+            let served: BTreeSet<&str> = all.map(String::as_str).collect();
+            (!served.is_empty()).then(|| (taxonomy, served.into_iter().collect()))
+        };
+        let references = Taxonomy::ALL.iter().filter_map(served).collect();
+        Self { rules, index, controls, findings, references, scan }
     }
 
     pub(super) fn rule_index(&self, rule: &str) -> Option<i64> {
@@ -72,17 +80,28 @@ impl<'s> Catalogue<'s> {
 
     /// A reference to a control in the taxonomy.
     pub(super) fn taxon(&self, control: &str) -> ReportingDescriptorReference {
-        let taxonomy = ToolComponentReference {
-            name: Some(plain(&self.scan.benchmark.title)),
-            index: Some(0),
-            ..ToolComponentReference::default()
-        };
         ReportingDescriptorReference {
             id: Some(control.to_owned()),
             index: self.controls.get(control).copied(),
-            tool_component: Some(taxonomy),
+            tool_component: Some(component(plain(&self.scan.benchmark.title), 0)),
             ..ReportingDescriptorReference::default()
         }
+    }
+
+    /// References to the controls of other catalogues that a rule serves.
+    fn references_of(&self, info: &RuleInfo) -> Vec<ReportingDescriptorReference> {
+        let mut all = Vec::new();
+        for (place, (taxonomy, served)) in (1..).zip(&self.references) {
+            for control in info.references.get(taxonomy.id).into_iter().flatten() {
+                all.push(ReportingDescriptorReference {
+                    id: Some(control.clone()),
+                    index: served.iter().zip(0..).find(|(known, _)| *known == control).map(|(_, index)| index),
+                    tool_component: Some(component(taxonomy.name.into(), place)),
+                    ..ReportingDescriptorReference::default()
+                });
+            }
+        }
+        all
     }
 
     /// karat itself.
@@ -106,11 +125,9 @@ impl<'s> Catalogue<'s> {
             (CUT, "Something was left out of this file to keep within its limits."),
         ];
         driver.notifications = Some(known.into_iter().map(notification).collect());
-        driver.supported_taxonomies = Some(vec![ToolComponentReference {
-            name: Some(plain(&self.scan.benchmark.title)),
-            index: Some(0),
-            ..ToolComponentReference::default()
-        }]);
+        let mut supported = vec![component(plain(&self.scan.benchmark.title), 0)];
+        supported.extend((1..).zip(&self.references).map(|(place, (taxonomy, _))| component(taxonomy.name.into(), place)));
+        driver.supported_taxonomies = Some(supported);
         driver
     }
 
@@ -120,6 +137,7 @@ impl<'s> Catalogue<'s> {
             severity: Severity::Medium,
             why: "The benchmark leaves this to the judgement of a person, or no rule answers it yet.".into(),
             fix: crate::finding::Fix { text: "Look at it as the benchmark describes.".into(), shell: None },
+            references: BTreeMap::new(),
         };
         let unknown = || RuleInfo { title: id.to_owned(), why: String::new(), ..manual.clone() };
         let info = if id == MANUAL { manual.clone() } else { self.scan.rules.get(id).cloned().unwrap_or_else(unknown) };
@@ -133,8 +151,8 @@ impl<'s> Catalogue<'s> {
             ("problem.severity", json!(severity)),
             ("security-severity", json!(security_severity(info.severity))),
         ];
-        let relationship = |control: &&str| {
-            let mut relationship = ReportingDescriptorRelationship::builder().target(self.taxon(control)).build();
+        let relationship = |target: ReportingDescriptorReference| {
+            let mut relationship = ReportingDescriptorRelationship::builder().target(target).build();
             relationship.kinds = Some(vec!["relevant".into()]);
             relationship
         };
@@ -148,8 +166,9 @@ impl<'s> Catalogue<'s> {
         rule.default_configuration =
             Some(ReportingConfiguration { level: Some(json!(level(info.severity))), ..ReportingConfiguration::default() });
         // A manual control is not related to its rule, but only to its own result.
-        rule.relationships =
-            (id != MANUAL && !controls.is_empty()).then(|| controls.iter().take(RELATIONS).map(relationship).collect());
+        let controls = controls.iter().take(RELATIONS).filter(|_| id != MANUAL).map(|control| self.taxon(control));
+        let relations: Vec<_> = controls.chain(self.references_of(&info)).map(relationship).collect();
+        rule.relationships = (!relations.is_empty()).then_some(relations);
         rule.properties = Some(PropertyBag {
             tags: Some(tags),
             additional_properties: properties.into_iter().map(|(key, value)| (key.into(), value)).collect(),
@@ -162,8 +181,22 @@ impl<'s> Catalogue<'s> {
         self.scan.findings.iter().filter(uses).map(|finding| finding.control.as_str()).collect()
     }
 
-    /// The controls of the scan, as a taxonomy.
-    pub(super) fn taxonomy(&self) -> ToolComponent {
+    /// The controls of the scan, and the catalogues that its rules refer to.
+    pub(super) fn taxonomies(&self) -> Vec<ToolComponent> {
+        let referred = |(taxonomy, served): &(&Taxonomy, Vec<&str>)| {
+            let mut component = ToolComponent::builder().name(taxonomy.name.to_owned()).build();
+            component.version = Some(taxonomy.version.into());
+            component.organization = Some(taxonomy.organization.into());
+            component.information_uri = Some(taxonomy.uri.into());
+            component.is_comprehensive = Some(false);
+            component.taxa =
+                Some(served.iter().map(|control| ReportingDescriptor::builder().id(plain(control)).build()).collect());
+            component
+        };
+        std::iter::once(self.taxonomy()).chain(self.references.iter().map(referred)).collect()
+    }
+
+    fn taxonomy(&self) -> ToolComponent {
         let benchmark = &self.scan.benchmark;
         let mut taxonomy = ToolComponent::builder().name(plain(&benchmark.title)).build();
         taxonomy.version = Some(plain(&benchmark.version));
@@ -179,6 +212,11 @@ impl<'s> Catalogue<'s> {
         taxonomy.taxa = Some(self.findings.iter().map(taxon).collect());
         taxonomy
     }
+}
+
+/// A reference to one of the run's taxonomies.
+fn component(name: String, place: i64) -> ToolComponentReference {
+    ToolComponentReference { name: Some(name), index: Some(place), ..ToolComponentReference::default() }
 }
 
 /// `ssh-root-login` as `SshRootLogin`; nothing if that says no more than the id (SARIF 2.1.0, 3.49.7).
@@ -222,7 +260,7 @@ mod tests {
     #[test]
     fn a_command_does_not_break_out_of_its_fence() {
         let fix = crate::finding::Fix { text: "Do.".into(), shell: Some("a\n```\nb".into()) };
-        let info = RuleInfo { title: "T".into(), severity: Severity::Low, why: "W.".into(), fix };
+        let info = RuleInfo { title: "T".into(), severity: Severity::Low, why: "W.".into(), fix, references: BTreeMap::new() };
         assert!(markdown(&info).ends_with("````sh\na\n```\nb\n````"), "{}", markdown(&info));
     }
 }

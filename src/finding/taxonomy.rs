@@ -1,0 +1,36 @@
+//! Catalogues of controls by which others count, and which the rules refer to.
+
+/// A catalogue of controls.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Taxonomy {
+    /// How rules call it: the name of its file in `taxonomies/`.
+    pub id: &'static str,
+    /// Its name.
+    pub name: &'static str,
+    /// Its version.
+    pub version: &'static str,
+    /// Who publishes it.
+    pub organization: &'static str,
+    /// Where it is found.
+    pub uri: &'static str,
+}
+
+impl Taxonomy {
+    /// Those there are.
+    pub const ALL: [Self; 2] = [
+        Self {
+            id: "cis-controls-8",
+            name: "CIS Controls",
+            version: "8",
+            organization: "Center for Internet Security",
+            uri: "https://www.cisecurity.org/controls/v8",
+        },
+        Self {
+            id: "nist-800-53",
+            name: "NIST SP 800-53",
+            version: "Revision 4",
+            organization: "National Institute of Standards and Technology",
+            uri: "https://csrc.nist.gov/pubs/sp/800/53/r4/upd3/final",
+        },
+    ];
+}
