@@ -67,9 +67,9 @@ pub(super) fn written(filters: &[String]) -> String {
 pub(super) fn in_force<'f>(facts: &'f Facts<'_>) -> Result<&'f AuditRules, Box<Outcome>> {
     let rules = facts.audit().map_err(|unreadable| Box::new(unknown(&unreadable)))?;
     match rules.silenced() {
-        Some(known) => {
-            let evidence = Evidence::at(&known.path).line(known.line).found("-a never,task").expected("no such rule");
-            Err(Box::new(Outcome::fail(vec![evidence.because("it switches auditing off for every task")])))
+        Some((path, line, why)) => {
+            let evidence = Evidence::at(path).line(line).found("a line that silences every rule").expected("no such line");
+            Err(Box::new(Outcome::fail(vec![evidence.because(why)])))
         }
         None => Ok(rules),
     }

@@ -52,6 +52,10 @@ impl Kind for Auditd {
             Ok(config) => config,
             Err(unreadable) => return unknown(&unreadable),
         };
+        if let Some(refused) = &config.refused {
+            let evidence = Evidence::at(&config.path).line_opt(refused.line).found(&refused.reason);
+            return Outcome::fail(vec![evidence.expected("name = value").because("auditd does not start with such a line")]);
+        }
         match config.setting(&self.key) {
             Some((value, line)) => {
                 let observed = Observed::new(value.to_ascii_lowercase());

@@ -14,6 +14,8 @@ mod account_files;
 mod accounts;
 mod applies;
 mod audit_call;
+mod audit_loading;
+mod audit_log;
 mod audit_program;
 mod audit_setting;
 mod audit_watch;
@@ -116,6 +118,10 @@ checks! {
     Accounts: accounts::Accounts,
     /// System calls that are recorded.
     AuditCall: audit_call::AuditCall,
+    /// How the audit rules come into the kernel.
+    AuditLoading: audit_loading::AuditLoading,
+    /// The files that auditd writes.
+    AuditLog: audit_log::AuditLog,
     /// Programs whose execution is recorded.
     AuditProgram: audit_program::AuditProgram,
     /// What is set along with the audit rules.

@@ -37,7 +37,7 @@ use rayon::prelude::*;
 
 pub use accounts::{Accounts, Shadow};
 pub use apparmor::{AppArmor, Profile, ProfileMode};
-pub use audit::{AuditRule, AuditRules};
+pub use audit::{AuditRule, AuditRules, Generated};
 pub use auditd::Auditd;
 pub use boot::{Boot, BootEntry, BootPassword, Defaults as BootDefaults, argument as boot_argument};
 pub use coredump::Coredump;

@@ -28,7 +28,8 @@ pub struct Rule {
     pub list: String,
     /// `-A`: before all others.
     pub first: bool,
-    /// `b32`, `b64`, or nothing for both.
+    /// `b32`, `b64`, or nothing. Without it a rule about files holds for both; system calls are then numbers of the kernel's own
+    /// architecture.
     pub arch: Option<String>,
     /// System calls by name; `all` for every one; empty if none is named (a rule about files is about all).
     pub syscalls: Vec<String>,
@@ -65,12 +66,48 @@ fn line(text: &[u8]) -> Option<Line> {
             Ok(rule) => Some(Line::Rule(rule)),
             Err(why) => broken(&why),
         },
-        name if name.starts_with(b"-") => Some(Line::Control {
-            name: text_of(name).trim_start_matches('-').to_owned(),
-            value: words.get(1).map(|value| text_of(value)).unwrap_or_default(),
-        }),
+        name if name.starts_with(b"-") => match control(&text_of(name), words.get(1).map(|value| text_of(value))) {
+            Ok(control) => Some(control),
+            Err(why) => broken(&why),
+        },
         _ => broken("it does not begin with an option"),
     }
+}
+
+/// Options that stand alone in their line, and take no value (`getopt_long` in auditctl.c).
+const SWITCHES: [&str; 10] =
+    ["-c", "-h", "-i", "-l", "-s", "-t", "-v", "--loginuid-immutable", "--reset-lost", "--reset_backlog_wait_time_actual"];
+/// Options that set a number, and how large it may be where auditctl itself says so.
+const NUMBERS: [(&str, u64); 5] =
+    [("-b", u64::MAX), ("-e", 2), ("-f", 2), ("-r", u64::MAX), ("--backlog_wait_time", u64::MAX)];
+/// Options with any other value.
+const VALUES: [&str; 4] = ["-m", "-q", "-R", "--signal"];
+
+fn control(option: &str, value: Option<String>) -> Result<Line, String> {
+    let (option, value) = match option.split_once('=') {
+        Some((long, value)) if long.starts_with("--") => (long, Some(value.to_owned())),
+        // getopt(3) takes a value without a blank before it as well: -e2.
+        _ if !option.starts_with("--") && option.len() > 2 && option.is_char_boundary(2) => {
+            let (short, value) = option.split_at(2);
+            (short, Some(value.to_owned()))
+        }
+        _ => (option, value),
+    };
+    let name = || option.trim_start_matches('-').to_owned();
+    if SWITCHES.contains(&option) {
+        return Ok(Line::Control { name: name(), value: String::new() });
+    }
+    let number = NUMBERS.iter().find(|(known, _)| *known == option);
+    if number.is_none() && !VALUES.contains(&option) {
+        return Err(format!("'{option}' is no option"));
+    }
+    let value = value.ok_or_else(|| format!("{option} has no value"))?;
+    if let Some((_, most)) = number
+        && value.parse::<u64>().ok().is_none_or(|number| number > *most)
+    {
+        return Err(format!("'{value}' is no value of {option}"));
+    }
+    Ok(Line::Control { name: name(), value })
 }
 
 /// Words by blanks; `"` and `'` hold one together, as auditctl's own reader does since 2.5.
@@ -105,6 +142,9 @@ fn rule(words: &[Vec<u8>]) -> Result<Rule, String> {
         let mut value = || words.next().cloned().ok_or_else(|| format!("{} has no value", text_of(word)));
         match word.as_slice() {
             option @ (b"-a" | b"-A" | b"-d") => {
+                if rule.path.is_some() && named {
+                    return Err("a list cannot be given with a watch".into());
+                }
                 named = true;
                 rule.first = option == b"-A";
                 rule.deletes |= option == b"-d";
@@ -122,10 +162,14 @@ fn rule(words: &[Vec<u8>]) -> Result<Rule, String> {
                 }
             }
             option @ (b"-w" | b"-W") => {
+                if named {
+                    return Err("a watch cannot be given with a list".into());
+                }
                 named = true;
                 rule.deletes |= option == b"-W";
                 rule.path = Some(value()?);
             }
+            b"-p" | b"-F" | b"-C" | b"-k" if !named => return Err(format!("{} comes before a list or a watch", text_of(word))),
             b"-p" => rule.perm = Some(perms(&text_of(&value()?))?),
             b"-k" => {
                 value()?;
@@ -161,6 +205,14 @@ fn perms(text: &str) -> Result<String, String> {
     Ok(perms.into_iter().collect())
 }
 
+/// The fields of `-F` (lib/fieldtab.h of audit 4).
+const FIELDS: [&str; 46] = [
+    "a0", "a1", "a2", "a3", "arch", "auid", "devmajor", "devminor", "dir", "egid", "euid", "exe", "exit", "field_compare",
+    "filetype", "fsgid", "fstype", "fsuid", "gid", "inode", "key", "loginuid", "msgtype", "obj_gid", "obj_lev_high",
+    "obj_lev_low", "obj_role", "obj_type", "obj_uid", "obj_user", "path", "perm", "pers", "pid", "ppid", "saddr_fam",
+    "sessionid", "sgid", "subj_clr", "subj_role", "subj_sen", "subj_type", "subj_user", "success", "suid", "uid",
+];
+
 /// `field op value`, with the ways to write the same thing made one.
 fn filter(rule: &mut Rule, text: &[u8]) -> Result<(), String> {
     let shown = text_of(text);
@@ -168,6 +220,15 @@ fn filter(rule: &mut Rule, text: &[u8]) -> Result<(), String> {
     let (field, rest) = shown.split_at(at);
     let length = rest.chars().take_while(|sign| "=!<>&".contains(*sign)).count();
     let (operator, value) = rest.split_at(length);
+    if !FIELDS.contains(&field) {
+        return Err(format!("'{field}' is no field"));
+    }
+    if value.is_empty() {
+        return Err(format!("'{shown}' compares with nothing"));
+    }
+    if field == "arch" && !rule.syscalls.is_empty() {
+        return Err("arch comes after -S".into());
+    }
     match (field, operator) {
         ("arch", "=") => {
             rule.arch = Some(match value {
@@ -227,6 +288,32 @@ mod tests {
         assert_eq!(lines[0], (2, Line::DeleteAll));
         assert_eq!(lines[1], (3, Line::Control { name: "e".into(), value: "2".into() }));
         assert!(matches!(lines[3].1, Line::Broken(_)) && matches!(lines[4].1, Line::Broken(_)));
+    }
+
+    #[test]
+    fn what_auditctl_refuses() {
+        for line in [
+            "-e 3",
+            "-b many",
+            "-e",
+            "--nonsense",
+            "-z 1",
+            "-p wa -w /etc/passwd",
+            "-F auid=0 -a always,exit -S open",
+            "-a always,exit -S open -F arch=b64",
+            "-a always,exit -F audi=0 -S open",
+            "-a always,exit -F auid= -S open",
+            "-a always,exit -S open -w /etc/passwd",
+        ] {
+            assert!(matches!(parse(line.as_bytes()).remove(0).1, Line::Broken(_)), "{line}");
+        }
+    }
+
+    #[test]
+    fn a_value_may_stand_right_behind_its_option() {
+        let lines = parse(b"-e2\n--backlog_wait_time=5\n-c\n");
+        let control = |name: &str, value: &str| Line::Control { name: name.into(), value: value.into() };
+        assert_eq!(lines, [(1, control("e", "2")), (2, control("backlog_wait_time", "5")), (3, control("c", ""))]);
     }
 
     proptest::proptest! {

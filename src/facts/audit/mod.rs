@@ -2,16 +2,19 @@
 //!
 //! `augenrules(8)` merges `/etc/audit/rules.d/*.rules` in version order into `/etc/audit/audit.rules`, with the controls moved:
 //! `-D` comes first, the last `-e` comes last. Where auditd's unit runs `auditctl -R` instead, the one file counts as it stands. So a
-//! stale generated file does not matter in the first case, and the folder does not in the second.
+//! stale generated file does not matter in the first case, and the folder does not in the second. Without the folder augenrules loads the
+//! file that is there.
 
+mod generated;
 mod order;
 mod rules;
 
-pub use rules::{AuditRule, AuditRules};
+pub use rules::{AuditRule, AuditRules, Generated};
 
 use super::{Fact, Facts, Unreadable};
+use crate::image::Rootfs;
 use crate::path::ImagePath;
-use crate::syntax::audit_rules::parse;
+use crate::syntax::audit_rules::{Line, parse};
 use crate::syntax::systemd_unit;
 
 /// The folder that augenrules merges.
@@ -24,35 +27,61 @@ const MAX_LINES: usize = 10_000;
 
 pub(super) fn gather(facts: &Facts<'_>) -> Fact<AuditRules> {
     let root = facts.root();
-    let mut files = Vec::new();
-    let merges = loader(facts)?;
-    if merges {
-        let folder = ImagePath::new(FOLDER);
-        match root.read_dir(&folder) {
-            Ok(mut names) => {
-                names.retain(|name| name.ends_with(b".rules"));
-                names.sort_by(|left, right| order::by_version(left, right));
-                files.extend(names.iter().map(|name| folder.join(name)));
-            }
-            Err(error) if error.is_absent() => {}
-            Err(error) => return Err(Unreadable::reading(&folder, &error)),
-        }
-    } else {
-        files.push(ImagePath::new(MERGED));
-    }
+    let merged = if loader(facts)? { merged_files(root)? } else { None };
+    let one = ImagePath::new(MERGED);
+    let place = if merged.is_some() { ImagePath::new(FOLDER) } else { one.clone() };
+    let file = match root.read(&one) {
+        Ok(content) => Some(content),
+        Err(error) if error.is_absent() => None,
+        Err(error) if merged.is_none() => return Err(Unreadable::reading(&one, &error)),
+        Err(_) => None,
+    };
+    let generated = match (&merged, &file) {
+        (None, _) => Generated::Unused,
+        (Some(_), None) => Generated::Missing,
+        (Some(folder), Some(file)) => generated::compare(folder, file),
+    };
+    let read = match (merged, file) {
+        (Some(folder), _) => folder,
+        (None, Some(content)) => vec![(one.clone(), content)],
+        (None, None) => Vec::new(),
+    };
     let mut lines = Vec::new();
-    for path in files {
+    for (path, content) in read {
+        lines.extend(parse(&content).into_iter().map(|(line, said)| (path.clone(), line, said)));
+    }
+    if lines.len() > MAX_LINES {
+        return Err(Unreadable::at(&place, format!("more than {MAX_LINES} audit rules")));
+    }
+    if generated == Generated::Unused
+        && root.resolve(&one).is_ok_and(|found| found.metadata.mode & 0o002 != 0)
+    {
+        let why = "auditctl refuses a file that everybody may write".to_owned();
+        lines = vec![(one, 1, Line::Broken(why))];
+    }
+    Ok(AuditRules::load(root, lines, generated, place))
+}
+
+/// The files that augenrules merges, in its order; nothing if there is no folder.
+fn merged_files(root: Rootfs<'_>) -> Fact<Option<Vec<(ImagePath, Vec<u8>)>>> {
+    let folder = ImagePath::new(FOLDER);
+    let mut names = match root.read_dir(&folder) {
+        Ok(names) => names,
+        Err(error) if error.is_absent() => return Ok(None),
+        Err(error) => return Err(Unreadable::reading(&folder, &error)),
+    };
+    names.retain(|name| name.ends_with(b".rules") && !name.starts_with(b"."));
+    names.sort_by(|left, right| order::by_version(left, right));
+    let mut files = Vec::new();
+    for name in names {
+        let path = folder.join(name);
         match root.read(&path) {
-            Ok(content) => lines.extend(parse(&content).into_iter().map(|(line, said)| (path.clone(), line, said))),
+            Ok(content) => files.push((path, content)),
             Err(error) if error.is_absent() => {}
             Err(error) => return Err(Unreadable::reading(&path, &error)),
         }
     }
-    if lines.len() > MAX_LINES {
-        return Err(Unreadable::at(&ImagePath::new(FOLDER), format!("more than {MAX_LINES} audit rules")));
-    }
-    let place = ImagePath::new(if merges { FOLDER } else { MERGED });
-    Ok(AuditRules::load(root, lines, merges, place))
+    Ok(Some(files))
 }
 
 /// Whether augenrules merges the folder: so says what starts with auditd, in its own unit or in the one made for it (audit 4).

@@ -31,12 +31,38 @@ pub struct AuditRules {
     pub broken: Vec<Unreadable>,
     /// The file or folder they come from.
     pub place: ImagePath,
+    /// What the file that augenrules writes has to do with the folder it merges.
+    pub generated: Generated,
+    /// Whether `-c` comes before every rule, so that none is lost to another's mistake.
+    pub continues: Option<(ImagePath, u32)>,
+}
+
+/// How `/etc/audit/audit.rules` stands to what augenrules would write now.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Generated {
+    /// Nothing is merged: the file is read as it stands.
+    Unused,
+    /// It is not there yet.
+    Missing,
+    /// It says the same.
+    Current,
+    /// It says something else.
+    Stale {
+        /// The first line of the file that differs; nothing where the file ends too early.
+        line: Option<u32>,
+        /// What stands there.
+        found: String,
+        /// What augenrules would write, with its place; nothing where the file has too much.
+        expected: Option<(String, ImagePath, u32)>,
+    },
 }
 
 impl AuditRules {
     /// Loads lines as auditctl does, after augenrules put the controls in their places if it merged them.
-    pub(super) fn load(root: Rootfs<'_>, lines: Vec<(ImagePath, u32, Line)>, merged: bool, place: ImagePath) -> Self {
-        let mut loaded = Self { rules: Vec::new(), controls: BTreeMap::new(), broken: Vec::new(), place };
+    pub(super) fn load(root: Rootfs<'_>, lines: Vec<(ImagePath, u32, Line)>, generated: Generated, place: ImagePath) -> Self {
+        let merged = generated != Generated::Unused;
+        let (rules, controls, broken) = (Vec::new(), BTreeMap::new(), Vec::new());
+        let mut loaded = Self { rules, controls, broken, place, generated, continues: None };
         for (path, line, said) in lines {
             let goes_on = loaded.controls.contains_key("c") || loaded.controls.contains_key("i");
             // Locked: the kernel refuses what comes after `-e 2`. Merged, `-e` is always last.
@@ -49,6 +75,9 @@ impl AuditRules {
                 Line::DeleteAll if merged => {}
                 Line::DeleteAll => loaded.rules.clear(),
                 Line::Control { name, value } => {
+                    if name == "c" && loaded.rules.is_empty() && loaded.broken.is_empty() {
+                        loaded.continues.get_or_insert_with(|| (path.clone(), line));
+                    }
                     loaded.controls.insert(name, (value, path, line));
                 }
                 Line::Broken(why) => {
@@ -77,10 +106,23 @@ impl AuditRules {
         self.rules.insert(at, AuditRule { path, line, rule, watched });
     }
 
-    /// A rule that switches auditing off for every task (`-a never,task`), before any other could speak.
+    /// A line that silences all rules, and why: auditing switched off (`-e 0`), for every task (`-a never,task`), or the record of system
+    /// calls left out (`exclude` drops what it names, whatever its action: `audit_filter` in kernel/auditsc.c).
     #[must_use]
-    pub fn silenced(&self) -> Option<&AuditRule> {
-        self.rules.iter().find(|known| known.rule.list == "task" && !known.rule.always && known.rule.filters.is_empty())
+    pub fn silenced(&self) -> Option<(&ImagePath, u32, &'static str)> {
+        if let Some((value, path, line)) = self.controls.get("e")
+            && value == "0"
+        {
+            return Some((path, *line, "-e 0 switches auditing off"));
+        }
+        self.rules.iter().find_map(|known| {
+            let why = match (known.rule.list.as_str(), known.rule.filters.as_slice()) {
+                ("task", []) if !known.rule.always => "it switches auditing off for every task",
+                ("exclude", [only]) if only == "msgtype=SYSCALL" || only == "msgtype=1300" => "it drops every record of a system call",
+                _ => return None,
+            };
+            Some((&known.path, known.line, why))
+        })
     }
 
     /// The rules that record this access to a path: every access of `perms`, on the path itself or a directory above it.
@@ -89,7 +131,7 @@ impl AuditRules {
             let Some((watched, directory)) = &known.watched else { return false };
             let there = watched == path || (*directory && path.is_within(watched));
             let all = known.rule.perm.as_ref().is_none_or(|has| perms.chars().all(|perm| has.contains(perm)));
-            there && all && known.rule.filters.is_empty() && !self.never_before(known, None)
+            there && all && any_call(&known.rule) && known.rule.filters.is_empty() && !self.never_before(known, None)
         })
     }
 
@@ -97,9 +139,12 @@ impl AuditRules {
     pub fn calling<'r>(&'r self, syscall: &'r str, arch: &'r str, filters: &'r [String]) -> impl Iterator<Item = &'r AuditRule> {
         self.recording().filter(move |known| {
             let rule = &known.rule;
+            // Without an arch the names are looked up in the kernel's own table, and in the other one their numbers mean other calls.
+            let here = rule.arch.as_deref().is_none_or(|has| has == arch) && (rule.arch.is_some() || any_call(rule) || arch == "b64");
             rule.path.is_none()
-                && rule.arch.as_ref().is_none_or(|has| has == arch)
-                && rule.syscalls.iter().any(|name| name == syscall || name == "all")
+                && rule.perm.is_none()
+                && here
+                && (any_call(rule) || rule.syscalls.iter().any(|name| name == syscall))
                 && rule.filters == filters
                 && !self.never_before(known, Some(syscall))
         })
@@ -110,7 +155,8 @@ impl AuditRules {
         self.recording().filter(move |known| {
             let there = known.watched.as_ref().is_some_and(|(watched, _)| watched == program);
             let runs = known.rule.perm.as_ref().is_none_or(|perm| perm.contains('x'));
-            there && runs && known.rule.filters == filters && !self.never_before(known, None)
+            let called = any_call(&known.rule) || known.rule.syscalls.iter().any(|name| name == "execve");
+            there && runs && called && known.rule.filters == filters && !self.never_before(known, None)
         })
     }
 
@@ -131,11 +177,15 @@ impl AuditRules {
     }
 }
 
+/// Whether a rule is about every system call: it says so, or names none.
+fn any_call(rule: &Rule) -> bool {
+    rule.syscalls.is_empty() || rule.syscalls.iter().any(|name| name == "all")
+}
+
 /// Whether every event of one rule, or those of one of its system calls, are events of another.
 fn covers(wide: &AuditRule, narrow: &AuditRule, syscall: Option<&str>) -> bool {
     let set = |list: &[String]| list.iter().cloned().collect::<BTreeSet<_>>();
-    let calls =
-        wide.rule.syscalls.is_empty() || wide.rule.syscalls.iter().any(|name| name == "all" || Some(name.as_str()) == syscall);
+    let calls = any_call(&wide.rule) || wide.rule.syscalls.iter().any(|name| Some(name.as_str()) == syscall);
     let arch = wide.rule.arch.is_none() || wide.rule.arch == narrow.rule.arch;
     let path = match (&wide.watched, &narrow.watched) {
         (None, _) => true,

@@ -13,6 +13,7 @@ use super::{Fact, Facts, Unreadable};
 use crate::image::Rootfs;
 use crate::path::ImagePath;
 use crate::syntax::grub::{self, Config, Kernel};
+use crate::syntax::zipl;
 
 /// The boot loader's configuration.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -82,6 +83,9 @@ pub(super) fn gather(facts: &Facts<'_>) -> Fact<Boot> {
         }
     }
     boot.defaults = Defaults::gather(root)?;
+    if boot.files.is_empty() {
+        boot.take_entries(root)?;
+    }
     if boot.files.is_empty() && boot.entries.is_empty() {
         return Err(Unreadable::at(
             &ImagePath::new("/boot"),
@@ -92,6 +96,20 @@ pub(super) fn gather(facts: &Facts<'_>) -> Fact<Boot> {
 }
 
 impl Boot {
+    /// What boots without GRUB: the entries of the Boot Loader Specification, which zipl and systemd-boot take as they are, and the
+    /// sections of `zipl.conf`.
+    fn take_entries(&mut self, root: Rootfs<'_>) -> Fact<()> {
+        for path in glob(root, "/boot/loader/entries/*.conf")? {
+            let Some(content) = read(root, &path)? else { continue };
+            self.entries.extend(grub::entry_options(&content).iter().map(|kernel| entry(&path, kernel, &BTreeMap::new())));
+        }
+        let path = ImagePath::new("/etc/zipl.conf");
+        if let Some(content) = read(root, &path)? {
+            self.entries.extend(zipl::parse(&content).iter().map(|kernel| entry(&path, kernel, &BTreeMap::new())));
+        }
+        Ok(())
+    }
+
     fn take(&mut self, root: Rootfs<'_>, path: &ImagePath, config: &Config) -> Fact<()> {
         self.files.push(path.clone());
         let password = |hashed| move |(line, _): &(u32, String)| BootPassword { path: path.clone(), line: *line, hashed };
