@@ -57,7 +57,9 @@ fn judge_current(rules: &AuditRules, wanted: bool, live: bool) -> Outcome {
         let mut outcome = Outcome::decide(wanted, evidence);
         if live && outcome.status == Status::Pass {
             outcome.status = Status::Manual;
-            outcome.reason = Some("compare with auditctl -l: only the kernel knows the rules it has, and it tells them to auditctl alone".into());
+            outcome.reason = Some(
+                "compare with auditctl -l: only the kernel knows the rules it has, and it tells them to auditctl alone".into(),
+            );
         }
         outcome
     };

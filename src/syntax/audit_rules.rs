@@ -78,8 +78,7 @@ fn line(text: &[u8]) -> Option<Line> {
 const SWITCHES: [&str; 10] =
     ["-c", "-h", "-i", "-l", "-s", "-t", "-v", "--loginuid-immutable", "--reset-lost", "--reset_backlog_wait_time_actual"];
 /// Options that set a number, and how large it may be where auditctl itself says so.
-const NUMBERS: [(&str, u64); 5] =
-    [("-b", u64::MAX), ("-e", 2), ("-f", 2), ("-r", u64::MAX), ("--backlog_wait_time", u64::MAX)];
+const NUMBERS: [(&str, u64); 5] = [("-b", u64::MAX), ("-e", 2), ("-f", 2), ("-r", u64::MAX), ("--backlog_wait_time", u64::MAX)];
 /// Options with any other value.
 const VALUES: [&str; 4] = ["-m", "-q", "-R", "--signal"];
 
@@ -207,10 +206,52 @@ fn perms(text: &str) -> Result<String, String> {
 
 /// The fields of `-F` (lib/fieldtab.h of audit 4).
 const FIELDS: [&str; 46] = [
-    "a0", "a1", "a2", "a3", "arch", "auid", "devmajor", "devminor", "dir", "egid", "euid", "exe", "exit", "field_compare",
-    "filetype", "fsgid", "fstype", "fsuid", "gid", "inode", "key", "loginuid", "msgtype", "obj_gid", "obj_lev_high",
-    "obj_lev_low", "obj_role", "obj_type", "obj_uid", "obj_user", "path", "perm", "pers", "pid", "ppid", "saddr_fam",
-    "sessionid", "sgid", "subj_clr", "subj_role", "subj_sen", "subj_type", "subj_user", "success", "suid", "uid",
+    "a0",
+    "a1",
+    "a2",
+    "a3",
+    "arch",
+    "auid",
+    "devmajor",
+    "devminor",
+    "dir",
+    "egid",
+    "euid",
+    "exe",
+    "exit",
+    "field_compare",
+    "filetype",
+    "fsgid",
+    "fstype",
+    "fsuid",
+    "gid",
+    "inode",
+    "key",
+    "loginuid",
+    "msgtype",
+    "obj_gid",
+    "obj_lev_high",
+    "obj_lev_low",
+    "obj_role",
+    "obj_type",
+    "obj_uid",
+    "obj_user",
+    "path",
+    "perm",
+    "pers",
+    "pid",
+    "ppid",
+    "saddr_fam",
+    "sessionid",
+    "sgid",
+    "subj_clr",
+    "subj_role",
+    "subj_sen",
+    "subj_type",
+    "subj_user",
+    "success",
+    "suid",
+    "uid",
 ];
 
 /// `field op value`, with the ways to write the same thing made one.

@@ -14,7 +14,8 @@ struct Written {
 pub(super) fn compare(folder: &[(ImagePath, Vec<u8>)], file: &[u8]) -> Generated {
     let would = merge(folder);
     let has = lines(file);
-    let differs = (0..would.len().max(has.len())).find(|&at| would.get(at).map(|one| &one.text) != has.get(at).map(|(_, text)| text));
+    let differs =
+        (0..would.len().max(has.len())).find(|&at| would.get(at).map(|one| &one.text) != has.get(at).map(|(_, text)| text));
     let Some(at) = differs else { return Generated::Current };
     let found = has.get(at).map_or_else(|| "nothing more".to_owned(), |(_, text)| printable(text));
     let expected = would.get(at).map(|one| (printable(&one.text), one.path.clone(), one.line));

@@ -53,9 +53,7 @@ pub(super) fn gather(facts: &Facts<'_>) -> Fact<AuditRules> {
     if lines.len() > MAX_LINES {
         return Err(Unreadable::at(&place, format!("more than {MAX_LINES} audit rules")));
     }
-    if generated == Generated::Unused
-        && root.resolve(&one).is_ok_and(|found| found.metadata.mode & 0o002 != 0)
-    {
+    if generated == Generated::Unused && root.resolve(&one).is_ok_and(|found| found.metadata.mode & 0o002 != 0) {
         let why = "auditctl refuses a file that everybody may write".to_owned();
         lines = vec![(one, 1, Line::Broken(why))];
     }

@@ -118,7 +118,9 @@ impl AuditRules {
         self.rules.iter().find_map(|known| {
             let why = match (known.rule.list.as_str(), known.rule.filters.as_slice()) {
                 ("task", []) if !known.rule.always => "it switches auditing off for every task",
-                ("exclude", [only]) if only == "msgtype=SYSCALL" || only == "msgtype=1300" => "it drops every record of a system call",
+                ("exclude", [only]) if only == "msgtype=SYSCALL" || only == "msgtype=1300" => {
+                    "it drops every record of a system call"
+                }
                 _ => return None,
             };
             Some((&known.path, known.line, why))
@@ -140,7 +142,8 @@ impl AuditRules {
         self.recording().filter(move |known| {
             let rule = &known.rule;
             // Without an arch the names are looked up in the kernel's own table, and in the other one their numbers mean other calls.
-            let here = rule.arch.as_deref().is_none_or(|has| has == arch) && (rule.arch.is_some() || any_call(rule) || arch == "b64");
+            let here =
+                rule.arch.as_deref().is_none_or(|has| has == arch) && (rule.arch.is_some() || any_call(rule) || arch == "b64");
             rule.path.is_none()
                 && rule.perm.is_none()
                 && here
