@@ -31,16 +31,7 @@ impl Kind for AuditLoading {
         };
         let mut outcomes = Vec::new();
         outcomes.extend(self.current.map(|wanted| judge_current(rules, wanted, facts.running().is_some())));
-        outcomes.extend(self.continues.map(|wanted| match &rules.continues {
-            Some((path, line)) => {
-                let evidence = Evidence::at(path).line(*line).found("-c before every rule");
-                Outcome::decide(wanted, vec![evidence.expected("loading that ends at the first mistake")])
-            }
-            None => {
-                let found = if rules.controls.contains_key("c") { "-c, but only after a rule" } else { "no -c" };
-                Outcome::decide(!wanted, vec![Evidence::at(&rules.place).found(found).expected("-c before every rule")])
-            }
-        }));
+        outcomes.extend(self.continues.map(|wanted| judge_continues(rules, wanted)));
         Outcome::all(outcomes)
     }
 
@@ -48,6 +39,15 @@ impl Kind for AuditLoading {
         let asks = self.current.is_some() || self.continues.is_some();
         (!asks).then(|| "it asks nothing; known: current, continues".into())
     }
+}
+
+fn judge_continues(rules: &AuditRules, wanted: bool) -> Outcome {
+    if let Some((path, line)) = &rules.continues {
+        let evidence = Evidence::at(path).line(*line).found("-c before every rule");
+        return Outcome::decide(wanted, vec![evidence.expected("loading that ends at the first mistake")]);
+    }
+    let found = if rules.controls.contains_key("c") { "-c, but only after a rule" } else { "no -c" };
+    Outcome::decide(!wanted, vec![Evidence::at(&rules.place).found(found).expected("-c before every rule")])
 }
 
 fn judge_current(rules: &AuditRules, wanted: bool, live: bool) -> Outcome {

@@ -60,8 +60,11 @@ pub(super) fn gather(facts: &Facts<'_>) -> Fact<AuditRules> {
     Ok(AuditRules::load(root, lines, generated, place))
 }
 
+/// A file with its content.
+type File = (ImagePath, Vec<u8>);
+
 /// The files that augenrules merges, in its order; nothing if there is no folder.
-fn merged_files(root: Rootfs<'_>) -> Fact<Option<Vec<(ImagePath, Vec<u8>)>>> {
+fn merged_files(root: Rootfs<'_>) -> Fact<Option<Vec<File>>> {
     let folder = ImagePath::new(FOLDER);
     let mut names = match root.read_dir(&folder) {
         Ok(names) => names,
