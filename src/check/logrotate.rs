@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::file::WhenNone;
-use super::{Kind, Mode, unknown};
+use super::{Kind, Mode, Names, unknown};
 use crate::facts::logrotate::{Logrotate as Configured, PATH};
 use crate::facts::rsyslog::OutputTarget;
 use crate::facts::{FactId, Facts, Needs, Unreadable};
@@ -19,6 +19,8 @@ pub struct Logrotate {
     pub create_mode_within: Option<Mode>,
     /// Every file that rsyslog writes is rotated.
     pub covers_rsyslog: Option<bool>,
+    /// How often logs that say nothing else are rotated is one of these: `hourly`, `daily`, `weekly`, `monthly`, `yearly`, `size`.
+    pub interval: Option<Names>,
     /// Whether all its files are read; it passes over some, for instance those that others may write.
     pub all_read: Option<bool>,
     /// The verdict if it has no configuration: `pass`, `fail`, or `not-applicable` (the default).
@@ -45,6 +47,11 @@ impl Kind for Logrotate {
         let mut outcomes = Vec::new();
         outcomes.extend(self.create_mode_within.map(|allowed| judge_modes(logrotate, allowed)));
         outcomes.extend(self.covers_rsyslog.map(|wanted| judge_cover(logrotate, facts, wanted)));
+        outcomes.extend(self.interval.as_ref().map(|Names(wanted)| {
+            let found = logrotate.general.when;
+            let evidence = main_file().found(found.unwrap_or("no interval is set")).expected(wanted.join(" or "));
+            Outcome::decide(found.is_some_and(|found| wanted.iter().any(|one| one == found)), vec![evidence])
+        }));
         outcomes.extend(self.all_read.map(|wanted| judge_read(logrotate, wanted)));
         let judged = Outcome::all(outcomes);
         if judged.status == Status::Pass && !logrotate.doubts.is_empty() {
@@ -54,8 +61,11 @@ impl Kind for Logrotate {
     }
 
     fn flaw(&self) -> Option<String> {
-        let asks = self.create_mode_within.is_some() || self.covers_rsyslog.is_some() || self.all_read.is_some();
-        (!asks).then(|| "it asks nothing of logrotate; known: create-mode-within, covers-rsyslog, all-read".into())
+        let asks = self.create_mode_within.is_some()
+            || self.covers_rsyslog.is_some()
+            || self.interval.is_some()
+            || self.all_read.is_some();
+        (!asks).then(|| "it asks nothing of logrotate; known: create-mode-within, covers-rsyslog, interval, all-read".into())
     }
 }
 

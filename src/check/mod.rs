@@ -12,6 +12,7 @@
 
 mod account_files;
 mod accounts;
+mod aide;
 mod applies;
 mod audit_call;
 mod audit_loading;
@@ -22,6 +23,7 @@ mod audit_watch;
 mod banner;
 mod boot;
 mod coredump;
+mod cron;
 mod file;
 mod groups;
 mod home_files;
@@ -116,6 +118,10 @@ checks! {
     AccountFiles: account_files::AccountFiles,
     /// Accounts: names, ids, login programs, passwords, home directories.
     Accounts: accounts::Accounts,
+    /// What AIDE compares, with what, and when.
+    Aide: aide::Aide,
+    /// Jobs of cron.
+    Cron: cron::Cron,
     /// System calls that are recorded.
     AuditCall: audit_call::AuditCall,
     /// How the audit rules come into the kernel.

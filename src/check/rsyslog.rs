@@ -20,6 +20,11 @@ pub struct Rsyslog {
     pub listens: Option<bool>,
     /// Whether it sends messages to another machine.
     pub forwards: Option<bool>,
+    /// Whether everything it sends to other machines is encrypted, to machines that have to prove their names by a certificate for
+    /// servers; and whether it sends anything.
+    pub encrypts: Option<bool>,
+    /// Whether it is told which certificates to trust.
+    pub trusts: Option<bool>,
     /// Every file it writes is created without any permission beyond these bits.
     pub create_mode_within: Option<Mode>,
     /// Selectors (`authpriv.*`): all such messages reach a file or another machine.
@@ -70,6 +75,12 @@ impl Kind for Rsyslog {
         }
         outcomes.extend(self.listens.map(|wanted| judge_listens(rsyslog, wanted)));
         outcomes.extend(self.forwards.map(|wanted| judge_forwards(rsyslog, wanted)));
+        outcomes.extend(self.encrypts.map(|wanted| judge_encrypts(rsyslog, wanted)));
+        outcomes.extend(self.trusts.map(|wanted| {
+            let found = rsyslog.trusted.as_deref().unwrap_or("no file of certificates is set");
+            let evidence = main_file().found(found).expected("DefaultNetstreamDriverCAFile set, or not, as the rule asks");
+            Outcome::decide(rsyslog.trusted.is_some() == wanted, vec![evidence])
+        }));
         outcomes.extend(self.create_mode_within.map(|allowed| judge_modes(rsyslog, allowed)));
         if self.asks_for_files() {
             outcomes.push(self.judge_files(rsyslog, facts));
@@ -88,11 +99,14 @@ impl Kind for Rsyslog {
         }
         let asks = self.listens.is_some()
             || self.forwards.is_some()
+            || self.encrypts.is_some()
+            || self.trusts.is_some()
             || self.create_mode_within.is_some()
             || self.keeps.is_some()
             || self.valid.is_some()
             || self.asks_for_files();
-        let known = "listens, forwards, create-mode-within, keeps, files-mode-within, files-owner, files-group, valid";
+        let known =
+            "listens, forwards, encrypts, trusts, create-mode-within, keeps, files-mode-within, files-owner, files-group, valid";
         (!asks).then(|| format!("it asks nothing of rsyslog; known: {known}"))
     }
 }
@@ -215,7 +229,7 @@ fn judge_forwards(rsyslog: &Configured, wanted: bool) -> Outcome {
     let expected = if wanted { "another machine" } else { "no other machine" };
     let mut seen: Vec<Evidence> = (rsyslog.outputs.iter())
         .filter_map(|output| match &output.target {
-            OutputTarget::Forward { host, protocol } => {
+            OutputTarget::Forward { host, protocol, .. } => {
                 Some(at(&output.place).found(format!("{host} by {protocol}")).expected(expected))
             }
             _ => None,
@@ -226,6 +240,41 @@ fn judge_forwards(rsyslog: &Configured, wanted: bool) -> Outcome {
         seen.push(main_file().found("nothing is sent to another machine").expected(expected));
     }
     Outcome::decide(forwards == wanted, seen)
+}
+
+/// Drivers that encrypt.
+const DRIVERS: [&str; 2] = ["gtls", "ossl"];
+
+fn judge_encrypts(rsyslog: &Configured, wanted: bool) -> Outcome {
+    let (mut open, mut closed) = (Vec::new(), Vec::new());
+    for output in &rsyslog.outputs {
+        let OutputTarget::Forward { host, protocol, stream } = &output.target else { continue };
+        let driver = stream.driver.as_deref().or(rsyslog.driver.as_deref()).unwrap_or("ptcp");
+        let wrong = if *protocol == "udp" {
+            Some("UDP is never encrypted".to_owned())
+        } else if !DRIVERS.contains(&driver) {
+            Some(format!("the driver {driver} encrypts nothing"))
+        } else if !stream.encrypts {
+            Some("StreamDriverMode is not 1".to_owned())
+        } else if stream.authentication.as_deref() != Some("x509/name") {
+            Some("StreamDriverAuthMode is not x509/name".to_owned())
+        } else if !stream.checks_purpose {
+            Some("StreamDriver.CheckExtendedKeyPurpose is not on".to_owned())
+        } else {
+            None
+        };
+        let place = at(&output.place).found(format!("{host} by {protocol}"));
+        match wrong {
+            Some(why) => open.push(place.expected("gtls or ossl, mode 1, x509/name, the key's purpose checked").because(why)),
+            None => closed.push(place),
+        }
+    }
+    let encrypts = open.is_empty() && !closed.is_empty();
+    let mut seen = if open.is_empty() { closed } else { open };
+    if seen.is_empty() {
+        seen.push(main_file().found("nothing is sent to another machine").expected("another machine, by TLS"));
+    }
+    Outcome::decide(encrypts == wanted, seen)
 }
 
 fn judge_modes(rsyslog: &Configured, allowed: Mode) -> Outcome {

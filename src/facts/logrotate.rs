@@ -14,6 +14,8 @@ use crate::syntax::logrotate::{Directive, Item, parse};
 pub struct Logrotate {
     /// Whether there is a configuration at all.
     pub present: bool,
+    /// What holds for all logs that say nothing else, at the end of the configuration.
+    pub general: Options,
     /// What is rotated, in order.
     pub stanzas: Vec<Rotation>,
     /// Files and stanzas that logrotate passes over, and why.
@@ -104,6 +106,7 @@ pub(super) fn gather(facts: &Facts<'_>) -> Fact<Logrotate> {
     let found = Logrotate { present: true, ..Logrotate::default() };
     let mut reader = Reader { root, found, global: Options::default(), taboo, files: 0 };
     reader.file(&path, 0);
+    reader.found.general = reader.global;
     Ok(reader.found)
 }
 

@@ -6,11 +6,13 @@
 //! To add a fact: one file with its type and `pub fn gather(facts: &Facts<'_>) -> Fact<T>`, and one line in the list below.
 
 pub mod accounts;
+mod aide;
 mod apparmor;
 mod audit;
 mod auditd;
 mod boot;
 mod coredump;
+mod cron;
 mod drop_ins;
 mod files;
 pub mod journald;
@@ -36,11 +38,13 @@ use jiff::civil::Date;
 use rayon::prelude::*;
 
 pub use accounts::{Accounts, Shadow};
+pub use aide::{Aide, AideRule};
 pub use apparmor::{AppArmor, Profile, ProfileMode};
 pub use audit::{AuditRule, AuditRules, Generated};
 pub use auditd::Auditd;
 pub use boot::{Boot, BootEntry, BootPassword, Defaults as BootDefaults, argument as boot_argument};
 pub use coredump::Coredump;
+pub use cron::{Cron, Job as CronJob};
 pub use files::{FileFact, FileState};
 pub use journald::Journald;
 pub use limits::Limits;
@@ -240,6 +244,10 @@ macro_rules! facts {
 }
 
 facts! {
+    /// What AIDE compares files with.
+    aide: Aide = aide::gather as Aide;
+    /// What cron runs as root.
+    cron: Cron = cron::gather as Cron after Packages;
     /// The audit rules as they are loaded at boot.
     audit: AuditRules = audit::gather as Audit;
     /// The configuration of auditd.

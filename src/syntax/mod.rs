@@ -4,11 +4,13 @@
 //! Lines and columns count from 1. What values *mean* (precedence, defaults, includes) is the business of [`facts`](crate::facts).
 
 pub mod acl;
+pub mod aide;
 pub mod apk;
 pub mod apparmor;
 pub mod audit_rules;
 pub mod auditd_conf;
 pub mod capability;
+pub mod crontab;
 pub mod dpkg;
 pub mod fstab;
 pub mod group;

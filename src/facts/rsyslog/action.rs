@@ -1,6 +1,6 @@
 //! What an action does with a message.
 
-use super::{OutputTarget, Place};
+use super::{OutputTarget, Place, Stream};
 use crate::path::printable;
 use crate::syntax::rsyslog::Param;
 
@@ -22,15 +22,29 @@ pub(super) fn target_of(params: &[Param], mode: &(u32, Option<Place>), place: &P
         }
         "omfwd" => {
             let tcp = get("protocol").is_some_and(|protocol| protocol.eq_ignore_ascii_case(b"tcp"));
-            OutputTarget::Forward { host: host(), protocol: if tcp { "tcp" } else { "udp" } }
+            let text = |names: [&str; 2]| names.iter().find_map(|name| get(name)).map(printable);
+            let stream = Stream {
+                driver: text(["streamdriver", "streamdriver.name"]).map(|name| name.to_ascii_lowercase()),
+                encrypts: text(["streamdrivermode", "streamdriver.mode"]).is_some_and(|mode| mode.trim() == "1"),
+                authentication: text(["streamdriverauthmode", "streamdriver.authmode"]).map(|mode| mode.to_ascii_lowercase()),
+                checks_purpose: get("streamdriver.checkextendedkeypurpose")
+                    .is_some_and(|value| value.eq_ignore_ascii_case(b"on")),
+            };
+            OutputTarget::Forward { host: host(), protocol: if tcp { "tcp" } else { "udp" }, stream }
         }
-        "omrelp" => OutputTarget::Forward { host: host(), protocol: "relp" },
+        "omrelp" => {
+            let on = get("tls").is_some_and(|value| value.eq_ignore_ascii_case(b"on"));
+            let authentication = get("tls.authmode").map(|mode| format!("x509/{}", printable(mode).to_ascii_lowercase()));
+            // RELP asks for a certificate of a server by itself.
+            let stream = Stream { driver: on.then(|| "gtls".to_owned()), encrypts: on, authentication, checks_purpose: on };
+            OutputTarget::Forward { host: host(), protocol: "relp", stream }
+        }
         _ => OutputTarget::Other,
     }
 }
 
 /// Where an action of old puts messages.
-pub(super) fn target_of_old(text: &[u8], mode: &(u32, Option<Place>)) -> OutputTarget {
+pub(super) fn target_of_old(text: &[u8], mode: &(u32, Option<Place>), stream: &Stream) -> OutputTarget {
     let file = |path: &[u8]| OutputTarget::File { path: path.to_vec(), mode: mode.0, set: mode.1.clone() };
     let name = |text: &[u8]| {
         let end = text.iter().position(|byte| *byte == b';' || byte.is_ascii_whitespace()).unwrap_or(text.len());
@@ -44,10 +58,10 @@ pub(super) fn target_of_old(text: &[u8], mode: &(u32, Option<Place>)) -> OutputT
             // Options such as (z9,o) stand before the host.
             let options = rest.strip_prefix(b"(").and_then(|rest| rest.iter().position(|&byte| byte == b')'));
             let host = options.map_or(rest, |end| rest.get(end + 2..).unwrap_or_default());
-            OutputTarget::Forward { host: printable(&name(host)), protocol }
+            OutputTarget::Forward { host: printable(&name(host)), protocol, stream: stream.clone() }
         }
         _ => match text.strip_prefix(b":omrelp:") {
-            Some(host) => OutputTarget::Forward { host: printable(&name(host)), protocol: "relp" },
+            Some(host) => OutputTarget::Forward { host: printable(&name(host)), protocol: "relp", stream: Stream::default() },
             None => OutputTarget::Other,
         },
     }

@@ -26,6 +26,10 @@ pub struct Rsyslog {
     pub outputs: Vec<Output>,
     /// What every new file's mode is stripped of, where it is set.
     pub umask: Option<u32>,
+    /// The driver of connections whose action names none.
+    pub driver: Option<String>,
+    /// Where the certificates of those are that others' are trusted by.
+    pub trusted: Option<String>,
     /// Where rsyslog refuses its configuration: it does not start with it.
     pub refused: Vec<Unreadable>,
     /// What could not be read or is not looked at.
@@ -94,9 +98,24 @@ pub enum OutputTarget {
         host: String,
         /// `tcp`, `udp` or `relp`.
         protocol: &'static str,
+        /// How it is encrypted, as far as the action says.
+        stream: Stream,
     },
     /// Elsewhere: users, programs, databases, the console.
     Other,
+}
+
+/// How messages are sent: the `StreamDriver` settings of an action (`omfwd`), or `tls` of `omrelp`.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Stream {
+    /// The driver; where the action names none, the default of the whole configuration counts.
+    pub driver: Option<String>,
+    /// Whether it encrypts: `StreamDriverMode="1"`.
+    pub encrypts: bool,
+    /// How the other machine has to prove who it is.
+    pub authentication: Option<String>,
+    /// Whether its certificate has to be one for servers.
+    pub checks_purpose: bool,
 }
 
 /// Modules that take messages from the network.
@@ -216,11 +235,28 @@ mod tests {
         );
         let hosts: Vec<_> = (found.outputs.iter())
             .filter_map(|output| match &output.target {
-                OutputTarget::Forward { host, protocol } => Some((host.as_str(), *protocol)),
+                OutputTarget::Forward { host, protocol, .. } => Some((host.as_str(), *protocol)),
                 _ => None,
             })
             .collect();
         assert_eq!(hosts, [("loghost:6514", "tcp"), ("10.0.0.1", "udp"), ("x:1", "tcp"), ("y:20514", "relp")]);
+    }
+
+    #[test]
+    fn how_connections_are_encrypted() {
+        let found = of(
+            "global(DefaultNetstreamDriver=\"ossl\")\naction(type=\"omfwd\" target=\"x\" protocol=\"tcp\" StreamDriverMode=\"1\" StreamDriverAuthMode=\"x509/name\" streamdriver.CheckExtendedKeyPurpose=\"on\")\n$ActionSendStreamDriverMode 1\n*.* @@y\n$ResetConfigVariables\n*.* @@z\n",
+        );
+        let streams: Vec<_> = (found.outputs.iter())
+            .filter_map(|output| match &output.target {
+                OutputTarget::Forward { stream, .. } => {
+                    Some((stream.encrypts, stream.authentication.as_deref(), stream.checks_purpose))
+                }
+                _ => None,
+            })
+            .collect();
+        assert_eq!(streams, [(true, Some("x509/name"), true), (true, None, false), (false, None, false)]);
+        assert_eq!(found.driver.as_deref(), Some("ossl"));
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! Reads the configuration in rsyslog's order.
 
 use super::action::{self, create_mode};
-use super::{DEFAULT_MODE, Input, Module, NETWORK_INPUTS, Output, OutputTarget, PATH, Place, Rsyslog};
+use super::{DEFAULT_MODE, Input, Module, NETWORK_INPUTS, Output, OutputTarget, PATH, Place, Rsyslog, Stream};
 use crate::facts::{Fact, Unreadable};
 use crate::image::{FileKind, ReadError, Rootfs};
 use crate::path::{ImagePath, printable};
@@ -25,6 +25,8 @@ struct Reader<'i> {
     legacy_mode: (u32, Option<Place>),
     /// The mode for `action()`.
     module_mode: (u32, Option<Place>),
+    /// How actions of old are encrypted.
+    legacy_stream: Stream,
     /// What was thrown away on the way.
     dropped: PriorityMask,
     /// Whether the statements belong to the rule set that messages go to.
@@ -44,6 +46,7 @@ pub(super) fn read(root: Rootfs<'_>) -> Fact<Rsyslog> {
         open: Vec::new(),
         legacy_mode: (DEFAULT_MODE, None),
         module_mode: (DEFAULT_MODE, None),
+        legacy_stream: Stream::default(),
         dropped: PriorityMask::NONE,
         in_default: true,
     };
@@ -103,7 +106,9 @@ impl Reader<'_> {
                 self.output(target, messages, line);
             }
             Kind::Legacy(text) if text == b"~" => self.drop(messages),
-            Kind::Legacy(text) => self.output(action::target_of_old(text, &self.legacy_mode), messages, line),
+            Kind::Legacy(text) => {
+                self.output(action::target_of_old(text, &self.legacy_mode, &self.legacy_stream), messages, line);
+            }
             Kind::Filtered { filter, body, otherwise } => {
                 let passes = match filter {
                     Filter::Priority(text) => selector(text),
@@ -145,7 +150,17 @@ impl Reader<'_> {
                     self.legacy_mode = (mode, Some(self.place(line)));
                 }
             }
-            "resetconfigvariables" => self.legacy_mode = (DEFAULT_MODE, None),
+            "resetconfigvariables" => {
+                self.legacy_mode = (DEFAULT_MODE, None);
+                self.legacy_stream = Stream::default();
+            }
+            "actionsendstreamdriver" => self.legacy_stream.driver = Some(printable(word).to_ascii_lowercase()),
+            "actionsendstreamdrivermode" => self.legacy_stream.encrypts = word == b"1",
+            "actionsendstreamdriverauthmode" => {
+                self.legacy_stream.authentication = Some(printable(word).to_ascii_lowercase());
+            }
+            "defaultnetstreamdriver" => self.found.driver = Some(printable(word).to_ascii_lowercase()),
+            "defaultnetstreamdrivercafile" => self.found.trusted = Some(printable(word)),
             "umask" => self.found.umask = create_mode(word).or(self.found.umask),
             "modload" => self.module(word, line),
             "ruleset" => self.in_default = word == DEFAULT_RULESET,
@@ -171,7 +186,15 @@ impl Reader<'_> {
                     self.module_mode = (mode, Some(self.place(line)));
                 }
             }
-            "global" => self.found.umask = get("umask").and_then(create_mode).or(self.found.umask),
+            "global" => {
+                self.found.umask = get("umask").and_then(create_mode).or(self.found.umask);
+                if let Some(driver) = get("defaultnetstreamdriver") {
+                    self.found.driver = Some(printable(driver).to_ascii_lowercase());
+                }
+                if let Some(file) = get("defaultnetstreamdrivercafile") {
+                    self.found.trusted = Some(printable(file));
+                }
+            }
             "input" => {
                 let module = printable(get("type").unwrap_or_default()).to_ascii_lowercase();
                 // imptcp serves Unix sockets as well.

@@ -1,0 +1,191 @@
+//! What AIDE compares, with what, and when.
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use super::{Kind, Names, accounts::exactly, unknown};
+use crate::facts::units::{Start, Units};
+use crate::facts::{Aide as Configured, FactId, Facts, Needs, Unreadable};
+use crate::finding::{Evidence, Outcome};
+use crate::path::ImagePath;
+
+/// AIDE as it is configured, with its includes. What it refuses keeps it from running at all.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Aide {
+    /// Whether the database it compares with is there.
+    pub database: Option<bool>,
+    /// Files of which `records` is asked; one that does not exist is passed over.
+    pub path: Option<Names>,
+    /// Attributes that are recorded of each of these files, at least: `p`, `sha512`.
+    pub records: Option<Vec<String>>,
+    /// Whether a timer of systemd that runs from boot on runs AIDE.
+    pub timer: Option<bool>,
+}
+
+impl Kind for Aide {
+    fn needs(&self, facts: &Facts<'_>, needs: &mut Needs) {
+        if self.timer.is_some() {
+            needs.fact(FactId::Units);
+        }
+        if self.database.is_some() || self.records.is_some() {
+            needs.fact(FactId::Aide);
+        }
+        self.path.iter().flat_map(|names| &names.0).for_each(|path| needs.files(path));
+        if self.database.is_some()
+            && let Ok(aide) = facts.aide()
+            && let Some(pattern) = database(aide).and_then(|path| exactly(&path))
+        {
+            needs.files(pattern);
+        }
+    }
+
+    fn evaluate(&self, facts: &Facts<'_>) -> Outcome {
+        let mut outcomes = Vec::new();
+        if let Some(wanted) = self.timer {
+            outcomes.push(facts.units().and_then(|units| judge_timer(units, wanted)).unwrap_or_else(|why| unknown(&why)));
+        }
+        if self.database.is_some() || self.records.is_some() {
+            match facts.aide() {
+                Ok(aide) => outcomes.push(self.judge(aide, facts)),
+                Err(unreadable) => outcomes.push(unknown(&unreadable)),
+            }
+        }
+        Outcome::all(outcomes)
+    }
+
+    fn flaw(&self) -> Option<String> {
+        if self.path.is_some() != self.records.is_some() {
+            return Some("path and records go together".into());
+        }
+        let asks = self.database.is_some() || self.records.is_some() || self.timer.is_some();
+        (!asks).then(|| "it asks nothing of AIDE; known: database, path and records, timer".into())
+    }
+}
+
+impl Aide {
+    fn judge(&self, aide: &Configured, facts: &Facts<'_>) -> Outcome {
+        if !aide.present {
+            return Outcome::fail(vec![Evidence::at(&aide.path).found("does not exist").expected("the configuration of AIDE")]);
+        }
+        if let Some(refused) = &aide.refused {
+            let place = refused.path.as_ref().map_or_else(|| Evidence::at(&aide.path), Evidence::at);
+            let place = place.line_opt(refused.line).found(&refused.reason).expected("what AIDE can read");
+            return Outcome::fail(vec![place.because("AIDE does not run with such a line")]);
+        }
+        let mut outcomes = Vec::new();
+        outcomes.extend(self.database.map(|wanted| judge_database(aide, facts, wanted)));
+        if let (Some(Names(paths)), Some(wanted)) = (&self.path, &self.records) {
+            let mut found = Vec::new();
+            for path in paths {
+                match facts.files(path) {
+                    Ok(states) => {
+                        let real = states.iter().filter_map(|state| state.leads_to.as_ref().ok());
+                        found.extend(real.map(|(real, _)| judge_records(aide, real, wanted)));
+                    }
+                    Err(unreadable) => found.push(unknown(&unreadable)),
+                }
+            }
+            if found.is_empty() {
+                found.push(Outcome::not_applicable("none of these files exists"));
+            }
+            outcomes.extend(found);
+        }
+        Outcome::all(outcomes)
+    }
+}
+
+/// The file the database is in, where it is one.
+fn database(aide: &Configured) -> Option<ImagePath> {
+    let (url, ..) = aide.database()?;
+    let path = url.strip_prefix("file://").or_else(|| url.strip_prefix("file:"))?;
+    path.starts_with('/').then(|| ImagePath::new(path))
+}
+
+fn judge_database(aide: &Configured, facts: &Facts<'_>, wanted: bool) -> Outcome {
+    let Some((url, place, line)) = aide.database() else {
+        let evidence = Evidence::at(&aide.path).found("no database_in").expected("database_in=file:…");
+        return Outcome::decide(!wanted, vec![evidence]);
+    };
+    let set = Evidence::at(place).line(line);
+    let Some(path) = database(aide) else {
+        return Outcome::unknown("the database is no file of the image", vec![set.found(url)]);
+    };
+    let states = match exactly(&path).map(|pattern| facts.files(&pattern)) {
+        Some(Ok(states)) => states,
+        Some(Err(unreadable)) => return unknown(&unreadable),
+        None => return Outcome::unknown("the name of the database is not UTF-8", vec![set.found(url)]),
+    };
+    let place =
+        Evidence::at(&path).because(format!("set in {place}:{line}")).expected(if wanted { "a database" } else { "none" });
+    match states.iter().find_map(|state| state.leads_to.as_ref().ok()) {
+        Some((_, metadata)) => {
+            let evidence = place.found(format!("{} bytes", metadata.size));
+            Outcome::decide((metadata.size > 0) == wanted, vec![evidence])
+        }
+        None => Outcome::decide(!wanted, vec![place.found("does not exist")]),
+    }
+}
+
+fn judge_records(aide: &Configured, file: &ImagePath, wanted: &[String]) -> Outcome {
+    let rule = match aide.rule_for(file) {
+        Ok(rule) => rule,
+        Err(unreadable) => return unknown(&unreadable),
+    };
+    let Some(rule) = rule else {
+        let evidence = Evidence::at(&aide.path).found(format!("nothing is recorded of {file}"));
+        let evidence = evidence.expected(format!("{file} {}", wanted.join("+")));
+        // A program whose output is not known could say more.
+        return match aide.doubts.first() {
+            Some(doubt) => Outcome { evidence: vec![evidence], ..Outcome::unknown(doubt.to_string(), Vec::new()) },
+            None => Outcome::fail(vec![evidence]),
+        };
+    };
+    let missing: Vec<&str> = wanted.iter().filter(|name| !rule.attributes.contains(*name)).map(String::as_str).collect();
+    let found =
+        if missing.is_empty() { format!("records {file}") } else { format!("records {file} without {}", missing.join(", ")) };
+    let evidence = Evidence::at(&rule.path).line(rule.line).found(found).expected(wanted.join("+"));
+    Outcome::decide(missing.is_empty(), vec![evidence])
+}
+
+/// Whether a timer that runs from boot on starts a service that runs AIDE.
+fn judge_timer(units: &Units, wanted: bool) -> Result<Outcome, Unreadable> {
+    let (mut running, mut idle) = (Vec::new(), Vec::new());
+    let timers = units.known_names().filter_map(|name| Some((name, name.strip_suffix(".timer")?)));
+    for (timer, stem) in timers {
+        let set = units.property(timer, "Timer", "Unit")?;
+        let service = match set.last() {
+            Some(value) => value.text.clone(),
+            None => format!("{stem}.service"),
+        };
+        let commands = units.property(&service, "Service", "ExecStart")?;
+        let is_aide = |text: &str| {
+            text.split_ascii_whitespace().any(|word| word.rsplit('/').next().is_some_and(|name| name.contains("aide")))
+        };
+        let command = commands.iter().find(|value| is_aide(&value.text));
+        let named = timer.contains("aide");
+        if command.is_none() && !named {
+            continue;
+        }
+        let place =
+            units.file(timer)?.map_or_else(|| Evidence::at(&ImagePath::new("/etc/systemd/system")), |path| Evidence::at(&path));
+        let place = place.expected(if wanted { "a timer that runs AIDE" } else { "no timer that runs AIDE" });
+        let starts = match units.starts(timer)? {
+            Start::AtBoot(_) => true,
+            Start::OnDemand(kind, _) => kind.is_armed(),
+            Start::No => false,
+        };
+        match (starts, command) {
+            (true, Some(_)) => running.push(place.found(format!("{timer} runs {service}"))),
+            (true, None) => idle.push(place.found(format!("{timer} runs, but {service} does not run AIDE or is masked"))),
+            (false, _) => idle.push(place.found(format!("{timer} does not run"))),
+        }
+    }
+    let runs = !running.is_empty();
+    let mut seen = if runs { running } else { idle };
+    if seen.is_empty() {
+        let evidence = Evidence::at(&ImagePath::new("/etc/systemd/system")).found("no timer that runs AIDE");
+        seen.push(evidence.expected("a timer that runs AIDE"));
+    }
+    Ok(Outcome::decide(runs == wanted, seen))
+}
