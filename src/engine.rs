@@ -8,7 +8,7 @@ use rayon::prelude::*;
 use crate::benchmark::{Selected, SelectedControl};
 use crate::facts::{FactId, Facts, Needs, Target};
 use crate::finding::{
-    Finding, ImageInfo, Outcome, RuleInfo, RuleResult, Scan, Severity, SourceKind, Status, Summary, Tool, Trouble,
+    Finding, Fix, ImageInfo, Outcome, RuleInfo, RuleResult, Scan, Severity, SourceKind, Status, Summary, Tool, Trouble,
 };
 use crate::rule::{Instance, shipped};
 
@@ -28,7 +28,8 @@ pub fn scan(target: Target<'_>, selected: &Selected) -> Scan {
     });
     let outcomes: Vec<Outcome> = instances.par_iter().map(|instance| instance.evaluate(&facts)).collect();
     let said: BTreeMap<*const Instance, &Outcome> = instances.iter().map(Arc::as_ptr).zip(&outcomes).collect();
-    let findings: Vec<Finding> = selected.controls.iter().map(|control| finding(control, &said, &facts)).collect();
+    let mut findings: Vec<Finding> = selected.controls.iter().map(|control| finding(control, &said, &facts)).collect();
+    let rules = rule_infos(&instances, &mut findings);
     Scan {
         tool: Tool { name: "karat".into(), version: env!("CARGO_PKG_VERSION").into() },
         date: facts.target().today.to_string(),
@@ -36,7 +37,7 @@ pub fn scan(target: Target<'_>, selected: &Selected) -> Scan {
         benchmark: selected.info.clone(),
         summary: Summary::of(&findings),
         findings,
-        rules: rule_infos(&instances),
+        rules,
         troubles: troubles(&facts),
     }
 }
@@ -105,24 +106,41 @@ fn result(instance: &Instance, outcome: &Outcome) -> RuleResult {
         reason: outcome.reason.clone(),
         evidence: outcome.evidence.iter().take(Outcome::MAX_EVIDENCE).cloned().collect(),
         evidence_total: outcome.total,
+        fix: None,
         values: instance.values.clone(),
     }
 }
 
-fn rule_infos(instances: &[Arc<Instance>]) -> BTreeMap<String, RuleInfo> {
+/// What reports need to know of the rules, with the values of the first control that uses each; where another control's values make
+/// for another fix, its result gets its own.
+fn rule_infos(instances: &[Arc<Instance>], findings: &mut [Finding]) -> BTreeMap<String, RuleInfo> {
     let (mut prose, mut references) = (shipped::prose(), shipped::references());
-    let info = |instance: &Arc<Instance>| {
-        let mut info = instance.rule.info();
-        if info.why.is_empty()
-            && let Some(shipped) = prose.remove(&instance.rule.id)
-        {
-            info.why = shipped.why;
-            info.fix = shipped.fix;
-            info.references = references.remove(&instance.rule.id).unwrap_or_default();
+    let mut infos: BTreeMap<String, RuleInfo> = BTreeMap::new();
+    for instance in instances {
+        infos.entry(instance.rule.id.clone()).or_insert_with(|| {
+            let mut info = instance.rule.info();
+            if info.why.is_empty()
+                && let Some(shipped) = prose.remove(&instance.rule.id)
+            {
+                info.why = shipped.why;
+                info.fix = shipped.fix;
+                info.references = references.remove(&instance.rule.id).unwrap_or_default();
+            }
+            info
+        });
+    }
+    let mut filled: BTreeMap<String, Fix> = BTreeMap::new();
+    for result in findings.iter_mut().flat_map(|finding| &mut finding.rules) {
+        let Some(info) = infos.get(&result.id).filter(|info| info.fix.names().next().is_some()) else { continue };
+        let fix = info.fix.with(|name| result.values.get(name).map(|value| &value.value));
+        if *filled.entry(result.id.clone()).or_insert_with(|| fix.clone()) != fix {
+            result.fix = Some(fix);
         }
-        (instance.rule.id.clone(), info)
-    };
-    instances.iter().map(info).collect()
+    }
+    for (id, fix) in filled {
+        infos.entry(id).and_modify(|info| info.fix = fix);
+    }
+    infos
 }
 
 fn image_info(facts: &Facts<'_>) -> ImageInfo {

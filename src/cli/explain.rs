@@ -157,10 +157,11 @@ fn write_rule(
         };
         section(text, "param", &line);
     }
-    if !rule.fix.text.is_empty() {
-        paragraph(text, "fix", &rule.fix.text);
+    let fix = rule.fix.with(|name| values.get(name).or_else(|| rule.params.get(name)));
+    if !fix.text.is_empty() {
+        paragraph(text, "fix", &fix.text);
     }
-    if let Some(shell) = &rule.fix.shell {
+    if let Some(shell) = &fix.shell {
         section(text, "", &format!("$ {shell}"));
     }
     let mut used_by: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
@@ -294,7 +295,8 @@ fn json_of(explained: &Explained) -> Value {
                 .map(|example| json!({ "name": example.name, "verdict": Status::from(example.verdict), "evidence": example.evidence }))
                 .collect();
             json!({
-                "id": rule.id, "title": rule.title, "severity": rule.severity, "why": rule.why, "fix": rule.fix,
+                "id": rule.id, "title": rule.title, "severity": rule.severity, "why": rule.why,
+                "fix": rule.fix.with(|name| values.get(name).or_else(|| rule.params.get(name))),
                 "applies": rule.applies, "params": rule.params, "with": values, "check": rule.check,
                 "same_as": rule.same_as, "controls": controls, "examples": examples,
                 "references": references.get(&rule.id).filter(|_| !explained.own.contains(&rule.id)),

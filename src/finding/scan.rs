@@ -218,6 +218,9 @@ pub struct RuleResult {
     pub evidence: Vec<Evidence>,
     /// How many pieces there were in truth.
     pub evidence_total: u64,
+    /// How to mend it, where the values make it another way than that of [`RuleInfo::fix`]: one rule can serve several controls.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fix: Option<Fix>,
     /// The values its parameters had, and where each came from.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub values: BTreeMap<String, ValueInfo>,
@@ -259,6 +262,47 @@ pub struct Fix {
     pub shell: Option<String>,
 }
 
+impl Fix {
+    /// The same with values in place of `{{name}}`; of several values that would do, the first. A name without a value stays as it is.
+    #[must_use]
+    pub fn with<'v>(&self, value: impl Fn(&str) -> Option<&'v serde_json::Value>) -> Self {
+        let fill = |text: &str| {
+            let mut filled = String::with_capacity(text.len());
+            let mut rest = text;
+            while let Some((before, after)) = rest.split_once("{{") {
+                filled.push_str(before);
+                match after.split_once("}}") {
+                    Some((name, after)) if let Some(value) = value(name) => {
+                        filled.push_str(&written(value));
+                        rest = after;
+                    }
+                    _ => {
+                        filled.push_str("{{");
+                        rest = after;
+                    }
+                }
+            }
+            filled + rest
+        };
+        Self { text: fill(&self.text), shell: self.shell.as_deref().map(fill) }
+    }
+
+    /// The names that stand as `{{name}}` in it.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        let all = std::iter::once(self.text.as_str()).chain(self.shell.as_deref());
+        all.flat_map(|text| text.split("{{").skip(1)).filter_map(|part| Some(part.split_once("}}")?.0))
+    }
+}
+
+/// A value as a command takes it.
+fn written(value: &serde_json::Value) -> String {
+    match value {
+        serde_json::Value::String(text) => text.clone(),
+        serde_json::Value::Array(values) => values.first().map(written).unwrap_or_default(),
+        other => other.to_string(),
+    }
+}
+
 /// Something that went wrong and touches more than one finding: a file that does not parse, a directory that cannot be read.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 pub struct Trouble {
@@ -269,4 +313,22 @@ pub struct Trouble {
     pub line: Option<u32>,
     /// What.
     pub message: String,
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_fix_takes_its_values_and_leaves_other_braces_alone() {
+        let fix =
+            Fix { text: "Set {{value}}.".into(), shell: Some("find -exec a {} + ; echo {{value}} {{x}} ${y} {{value".into()) };
+        let (four, several) = (json!(4), json!(["halt", "single"]));
+        let with = |value| fix.with(move |name| (name == "value").then_some(value));
+        assert_eq!(with(&four).text, "Set 4.");
+        assert_eq!(with(&several).shell.unwrap(), "find -exec a {} + ; echo halt {{x}} ${y} {{value");
+        assert_eq!(fix.names().collect::<Vec<_>>(), ["value", "value", "x"]);
+    }
 }

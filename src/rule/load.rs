@@ -7,7 +7,7 @@ use serde::Deserialize;
 
 use super::{Example, Instance, Rule};
 use crate::check::{Applies, Check};
-use crate::document::{Document, Mistake, Step};
+use crate::document::{Document, Mistake, Step, nearest};
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -45,6 +45,10 @@ pub fn read_pack(name: &str, text: &str) -> Result<Vec<Arc<Rule>>, Vec<Mistake>>
             && let Err(mistake) = document.read_at::<Applies>(&at("applies"), &BTreeMap::new())
         {
             mistakes.push(mistake);
+        }
+        if let Some(name) = rule.fix.names().find(|name| !rule.params.contains_key(*name)) {
+            let known = nearest(name, rule.params.keys().map(String::as_str)).map(|near| format!("you may have meant '{near}'"));
+            mistakes.push(document.mistake(&at("fix"), format!("'{{{{{name}}}}}' is no parameter of this rule"), known));
         }
         match document.read_at::<Check>(&at("check"), &document.table(&at("params"))) {
             Err(mistake) => mistakes.push(mistake),
@@ -100,6 +104,14 @@ mod tests {
     #[test]
     fn a_parameter_that_is_not_declared_is_pointed_at() {
         let found = mistakes("params.mode = '0640'\ncheck.file = { path = '/x', mode-within = { param = 'mod' } }\n");
+        assert_eq!((found[0].line, found[0].help.as_deref()), (6, Some("you may have meant 'mode'")), "{}", found[0]);
+    }
+
+    #[test]
+    fn a_fix_with_a_value_that_is_no_parameter_is_pointed_at() {
+        let found = mistakes(
+            "params.mode = '0640'\nfix.text = 'Set {{mod}}.'\ncheck.file = { path = '/x', mode-within = { param = 'mode' } }\n",
+        );
         assert_eq!((found[0].line, found[0].help.as_deref()), (6, Some("you may have meant 'mode'")), "{}", found[0]);
     }
 

@@ -49,6 +49,27 @@ fn every_rule_says_why_and_how_to_mend_it() {
     }
 }
 
+/// A benchmark may ask for another value than the rule's own: a command must not set the latter all the same.
+#[test]
+fn a_command_that_mends_takes_the_values_of_parameters() {
+    for (id, rule) in rules() {
+        let shell = rule.fix.shell.clone().unwrap_or_default();
+        for (name, value) in &rule.params {
+            let literal = match value {
+                serde_json::Value::String(text) => text.clone(),
+                serde_json::Value::Number(number) => number.to_string(),
+                _ => continue,
+            };
+            let is_word = |character: char| character.is_alphanumeric() || matches!(character, '_' | '-' | '.' | '/' | '$');
+            let fixed = shell.match_indices(&literal).any(|(at, _)| {
+                let (before, after) = (&shell[..at], &shell[at + literal.len()..]);
+                !before.ends_with(is_word) && !after.starts_with(is_word)
+            });
+            assert!(!fixed || shell.contains(&format!("{{{{{name}}}}}")), "{id} sets {literal}, not {{{{{name}}}}}: {shell}");
+        }
+    }
+}
+
 #[test]
 fn every_benchmark_loads_and_is_what_is_embedded() {
     let rules = rules();

@@ -10,6 +10,7 @@ mod coverage;
 mod directory;
 mod gate;
 mod generated;
+mod hardened;
 mod kernel;
 mod logging;
 mod overlay;

@@ -16,6 +16,7 @@ pub(crate) fn rule(id: &str, status: Status, paths: &[&str]) -> RuleResult {
         reason: (status == Status::Unknown).then(|| "permission denied".into()),
         evidence: paths.iter().map(evidence).collect(),
         evidence_total: paths.len() as u64,
+        fix: None,
         values: BTreeMap::new(),
     }
 }

@@ -121,9 +121,10 @@ fn rule_result(scan: &Scan, rule: &RuleResult) -> Markup {
             @if let Some(info) = info {
                 p.why { (shown(&info.why)) }
                 @if rule.status == Status::Fail {
+                    @let fix = rule.fix.as_ref().unwrap_or(&info.fix);
                     div.fix {
-                        p { strong { "Fix. " } (shown(&info.fix.text)) }
-                        @if let Some(shell) = &info.fix.shell {
+                        p { strong { "Fix. " } (shown(&fix.text)) }
+                        @if let Some(shell) = &fix.shell {
                             pre { @for line in shell.trim_end().lines() { (shown(line)) "\n" } }
                         }
                     }

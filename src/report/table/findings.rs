@@ -6,7 +6,7 @@ use anstyle::Style;
 
 use super::text::{count, cut};
 use super::{BOLD, DIM, GREEN, Page, RED, YELLOW};
-use crate::finding::{Evidence, Finding, RuleInfo, RuleResult, Scan, Status};
+use crate::finding::{Evidence, Finding, Fix, RuleResult, Scan, Status};
 use crate::gate::Decision;
 use crate::path::shown;
 
@@ -143,7 +143,7 @@ impl Block<'_> {
             }
         }
         match info {
-            Some(info) if rule.status == Status::Fail => fix(page, info),
+            Some(info) if rule.status == Status::Fail => fix(page, &info.why, rule.fix.as_ref().unwrap_or(&info.fix)),
             _ => Ok(()),
         }
     }
@@ -174,13 +174,13 @@ impl Block<'_> {
 }
 
 /// How to mend it: the command if there is one, as it would be typed; else in words.
-fn fix(page: &mut Page<'_>, info: &RuleInfo) -> io::Result<()> {
+fn fix(page: &mut Page<'_>, why: &str, fix: &Fix) -> io::Result<()> {
     if page.options.verbose {
-        page.paragraph(INDENT, DIM, &info.why)?;
-        page.paragraph(INDENT, DIM, &info.fix.text)?;
+        page.paragraph(INDENT, DIM, why)?;
+        page.paragraph(INDENT, DIM, &fix.text)?;
     }
     let label = format!("{:<width$}", "        fix", width = INDENT);
-    match &info.fix.shell {
+    match &fix.shell {
         Some(shell) => {
             for (at, line) in shell.trim_end().lines().enumerate() {
                 let start = if at == 0 { page.paint(BOLD, &label) } else { " ".repeat(INDENT) };
@@ -188,10 +188,10 @@ fn fix(page: &mut Page<'_>, info: &RuleInfo) -> io::Result<()> {
             }
             Ok(())
         }
-        None if info.fix.text.is_empty() => Ok(()),
+        None if fix.text.is_empty() => Ok(()),
         None => {
             let room = page.options.width.saturating_sub(INDENT).max(20);
-            for (at, line) in super::wrap(&shown(&info.fix.text), room).iter().enumerate() {
+            for (at, line) in super::wrap(&shown(&fix.text), room).iter().enumerate() {
                 let start = if at == 0 { page.paint(BOLD, &label) } else { " ".repeat(INDENT) };
                 page.line(&format!("{start}{line}"))?;
             }
