@@ -4,7 +4,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::Names;
-use crate::facts::{FactId, Facts, Needs, Unreadable};
+use crate::facts::firewall::Tool;
+use crate::facts::{FactId, Facts, Firewall, Needs, Unreadable};
 use crate::finding::{Outcome, Status};
 use crate::path::ImagePath;
 
@@ -18,6 +19,8 @@ pub enum Applies {
     Os(OsSelector),
     /// One of these paths or patterns exists.
     File(Names),
+    /// One of these firewalls is in use, or none of all is: only another one in their place makes a rule not apply.
+    Firewall(Vec<Tool>),
     /// The image is (`true`) or is not (`false`) the running machine.
     Running(bool),
     /// Every one of these holds.
@@ -49,6 +52,20 @@ impl OsSelector {
     }
 }
 
+/// The firewall that is in use in the place of these, if one is.
+fn instead(firewall: &Firewall, tools: &[Tool]) -> Result<Option<Tool>, Unreadable> {
+    let mut other = None;
+    for tool in Tool::ALL {
+        if firewall.uses(tool)? {
+            if tools.contains(&tool) {
+                return Ok(None);
+            }
+            other.get_or_insert(tool);
+        }
+    }
+    Ok(other)
+}
+
 impl Applies {
     /// Adds what has to be known.
     pub fn needs(&self, needs: &mut Needs) {
@@ -56,6 +73,7 @@ impl Applies {
             Self::Package(_) => needs.fact(FactId::Packages),
             Self::Os(_) => needs.fact(FactId::Os),
             Self::File(patterns) => patterns.0.iter().for_each(|pattern| needs.files(pattern)),
+            Self::Firewall(_) => needs.fact(FactId::Firewall),
             Self::Running(_) => {}
             Self::All(inner) | Self::Any(inner) => inner.iter().for_each(|applies| applies.needs(needs)),
             Self::Not(inner) => inner.needs(needs),
@@ -95,6 +113,11 @@ impl Applies {
                     })
                     .collect(),
             ),
+            Self::Firewall(tools) => match facts.firewall().and_then(|firewall| instead(firewall, tools)) {
+                Ok(None) => decide(true, String::new()),
+                Ok(Some(other)) => decide(false, format!("{} is in use", other.name())),
+                Err(unreadable) => unknown(&unreadable),
+            },
             Self::Running(wanted) => {
                 let running = facts.running().is_some();
                 decide(

@@ -25,6 +25,7 @@ mod boot;
 mod coredump;
 mod cron;
 mod file;
+mod firewall;
 mod groups;
 mod home_files;
 mod journald;
@@ -146,6 +147,24 @@ checks! {
     BootPassword: boot::BootPassword,
     /// Files by path or pattern: existence, mode, owner, group, link.
     File: file::File,
+    /// Settings of firewalld.
+    FirewalldSetting: firewall::FirewalldSetting,
+    /// What the zones of firewalld do.
+    FirewalldZones: firewall::FirewalldZones,
+    /// What iptables does with packets that no rule decides on.
+    IptablesPolicy: firewall::IptablesPolicy,
+    /// Whether saved rules of iptables are loaded.
+    IptablesRules: firewall::IptablesRules,
+    /// Traffic of the machine with itself, and what pretends to be that.
+    LoopbackTraffic: firewall::LoopbackTraffic,
+    /// Chains of nftables at hooks.
+    NftablesChains: firewall::NftablesChains,
+    /// Tables of nftables.
+    NftablesTable: firewall::NftablesTable,
+    /// Rules for the ports that are open.
+    OpenPorts: firewall::OpenPorts,
+    /// Settings of ufw.
+    Ufw: firewall::Ufw,
     /// Groups: names, ids, members.
     Groups: groups::Groups,
     /// Files in the home directories of accounts.

@@ -15,6 +15,7 @@ mod coredump;
 mod cron;
 mod drop_ins;
 mod files;
+pub mod firewall;
 pub mod journald;
 pub mod limits;
 pub mod login_defs;
@@ -46,6 +47,7 @@ pub use boot::{Boot, BootEntry, BootPassword, Defaults as BootDefaults, argument
 pub use coredump::Coredump;
 pub use cron::{Cron, Job as CronJob};
 pub use files::{FileFact, FileState};
+pub use firewall::Firewall;
 pub use journald::Journald;
 pub use limits::Limits;
 pub use login_defs::{LoginDefs, UseraddDefaults};
@@ -294,6 +296,8 @@ facts! {
     journald: Journald = journald::gather as Journald after Os;
     /// logrotate as it is configured.
     logrotate: Logrotate = logrotate::gather as Logrotate;
+    /// What filters packets.
+    firewall: Firewall = firewall::gather as Firewall after Os Units Sysctl Boot Sshd;
     /// rsyslog as it is configured.
     rsyslog: Rsyslog = rsyslog::gather as Rsyslog;
 }

@@ -81,6 +81,12 @@ impl Outcome {
         Self::new(Status::Unknown, Some(reason.into()), evidence)
     }
 
+    /// For a person to look at, because of this.
+    #[must_use]
+    pub fn manual(reason: impl Into<String>, evidence: Vec<Evidence>) -> Self {
+        Self::new(Status::Manual, Some(reason.into()), evidence)
+    }
+
     /// There is nothing to judge, because of this.
     #[must_use]
     pub fn not_applicable(reason: impl Into<String>) -> Self {

@@ -27,6 +27,11 @@ pub(super) struct Graph {
 }
 
 impl Units {
+    /// Every unit that is started or can be, under its own name, sorted.
+    pub fn started_names(&self) -> impl Iterator<Item = &str> {
+        self.graph.reached.keys().map(String::as_str)
+    }
+
     /// Follows everything from the default target.
     pub(super) fn follow(&self, activators: Vec<activation::Activator>) -> Graph {
         let mut graph = Graph::default();
