@@ -1,10 +1,13 @@
-//! `docs/coverage.md` is made from the shipped benchmarks; what rules refer to is there.
+//! `docs/coverage.md` and the pages of `docs/rules/` are made from the shipped rules and benchmarks.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
+use std::fs;
+use std::path::Path;
 
 use karat::benchmark::{Benchmark, Control, shipped};
-use karat::finding::Taxonomy;
-use karat::rule;
+use karat::finding::{Status, Taxonomy};
+use karat::rule::{self, Rule, read_pack};
 
 use crate::benchmarks::DOCUMENTS;
 use crate::generated::generated;
@@ -46,6 +49,87 @@ fn the_page_on_coverage() {
         }
     }
     generated("docs/coverage.md", &text);
+}
+
+/// Which controls use a rule, by benchmark.
+fn uses() -> BTreeMap<String, BTreeMap<String, Vec<String>>> {
+    let mut uses: BTreeMap<String, BTreeMap<String, Vec<String>>> = BTreeMap::new();
+    for benchmark in shipped::index().iter().filter_map(|entry| shipped::benchmark(&entry.id)) {
+        for control in &benchmark.control {
+            for used in &control.rules {
+                let controls = uses.entry(used.id().to_owned()).or_default().entry(benchmark.id.clone()).or_default();
+                if !controls.contains(&control.id) {
+                    controls.push(control.id.clone());
+                }
+            }
+        }
+    }
+    uses
+}
+
+#[test]
+fn the_pages_on_coverage_by_rules() {
+    let (uses, references) = (uses(), rule::shipped::references());
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut topics: Vec<String> = (fs::read_dir(root.join("rules")).unwrap())
+        .filter_map(|entry| entry.unwrap().file_name().into_string().unwrap().strip_suffix(".toml").map(str::to_owned))
+        .collect();
+    topics.sort();
+    let mut index = format!("# Rules\n\n{MADE}\n\n| topic | rules |\n|---|--:|\n");
+    for topic in &topics {
+        let name = format!("{topic}.toml");
+        let rules = read_pack(&name, &fs::read_to_string(root.join("rules").join(&name)).unwrap())
+            .unwrap_or_else(|mistakes| panic!("{}", mistakes[0]));
+        let mut text = format!(
+            "# {topic}\n\nThe rules of [`rules/{name}`](../../rules/{name}), which has their checks and examples whole. {MADE}\n"
+        );
+        for rule in &rules {
+            page(&mut text, rule, uses.get(&rule.id), references.get(&rule.id));
+        }
+        generated(&format!("docs/rules/{topic}.md"), &text);
+        let _ = writeln!(index, "| [{topic}]({topic}.md) | {} |", rules.len());
+    }
+    generated("docs/rules/README.md", &index);
+    for entry in fs::read_dir(root.join("docs/rules")).unwrap() {
+        let name = entry.unwrap().file_name().into_string().unwrap();
+        let topic = name.strip_suffix(".md").unwrap_or(&name).to_owned();
+        assert!(topic == "README" || topics.contains(&topic), "docs/rules/{name} is of rules that are gone");
+    }
+}
+
+fn page(
+    text: &mut String,
+    rule: &Rule,
+    uses: Option<&BTreeMap<String, Vec<String>>>,
+    references: Option<&BTreeMap<String, Vec<String>>>,
+) {
+    let _ = write!(text, "\n## {}\n\n{} (*{}*)\n\n{}\n", rule.id, rule.title, rule.severity.name(), rule.why.trim());
+    let _ = write!(text, "\n**Fix:** {}\n", rule.fix.text.trim());
+    if let Some(shell) = &rule.fix.shell {
+        let _ = write!(text, "\n```sh\n{}\n```\n", shell.trim_end());
+    }
+    if !rule.params.is_empty() {
+        text.push_str("\n| parameter | default |\n|---|---|\n");
+        for (name, value) in &rule.params {
+            let _ = writeln!(text, "| `{name}` | `{}` |", value.to_string().replace('|', "\\|"));
+        }
+    }
+    text.push('\n');
+    for (benchmark, controls) in uses.into_iter().flatten() {
+        let _ = writeln!(text, "- {benchmark}: {}", controls.join(", "));
+    }
+    for taxonomy in Taxonomy::ALL {
+        if let Some(controls) = references.and_then(|references| references.get(taxonomy.id)) {
+            let _ = writeln!(text, "- {} {}: {}", taxonomy.name, taxonomy.version, controls.join(", "));
+        }
+    }
+    if !rule.same_as.is_empty() {
+        let _ = writeln!(text, "- ComplianceAsCode: {}", rule.same_as.join(", "));
+    }
+    let _ = write!(text, "\nExamples:\n\n");
+    for example in &rule.example {
+        let _ = writeln!(text, "- {}: {}", Status::from(example.verdict).name(), example.name);
+    }
 }
 
 #[test]
