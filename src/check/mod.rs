@@ -29,6 +29,7 @@ mod firewall;
 mod groups;
 mod home_files;
 mod journald;
+mod leftover;
 mod limit;
 mod line;
 mod login_defs;
@@ -42,6 +43,7 @@ mod pam;
 mod password_age;
 mod root_path;
 mod rsyslog;
+mod secrets;
 mod shell;
 mod shells;
 mod sshd;
@@ -171,6 +173,8 @@ checks! {
     HomeFiles: home_files::HomeFiles,
     /// Settings of systemd-journald.
     Journald: journald::Journald,
+    /// What the making of an image left behind.
+    Leftover: leftover::Leftover,
     /// Lines of a text file: the escape hatch where no typed check knows the format.
     Line: line::Line,
     /// A setting of `/etc/login.defs`.
@@ -191,6 +195,8 @@ checks! {
     PasswordAge: password_age::PasswordAge,
     /// What rsyslog takes, writes and sends.
     Rsyslog: rsyslog::Rsyslog,
+    /// Secrets that lie about in files.
+    Secrets: secrets::Secrets,
     /// The list of login shells.
     Shells: shells::Shells,
     /// Texts that are shown before and after a login.

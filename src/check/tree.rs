@@ -7,7 +7,7 @@ use serde::Deserialize;
 
 use super::{Kind, Mode, unknown};
 use crate::facts::accounts::Known;
-use crate::facts::{FactId, Facts, Needs, Selector, TreeMatch, TreeMatches, Unreadable};
+use crate::facts::{FactId, Facts, Needs, Selector, TreeFact, TreeMatch, TreeMatches, Unreadable};
 use crate::finding::{Evidence, Outcome};
 use crate::image::FileKind;
 use crate::path::ImagePath;
@@ -153,6 +153,25 @@ fn describe(found: &TreeMatch) -> String {
     format!("{} mode {} owner {}:{}{capabilities}", metadata.kind.name(), Mode(metadata.mode), metadata.uid, metadata.gid)
 }
 
+/// The verdict where nothing was found, but parts of the tree are not known: what could not be read, volumes that are not here.
+pub(super) fn incomplete(tree: &TreeFact) -> Result<Option<Outcome>, Unreadable> {
+    if tree.coverage.gaps_total > 0 {
+        let evidence = tree.coverage.gaps.iter().map(|gap| Evidence::at(&gap.path).found(&gap.reason));
+        let reason = format!("{} places of the tree could not be read", tree.coverage.gaps_total);
+        return Ok(Some(Outcome::unknown(reason, evidence.collect()).of_total(tree.coverage.gaps_total)));
+    }
+    let lacking = tree.lacking.as_ref().map_err(Clone::clone)?;
+    if lacking.is_empty() {
+        return Ok(None);
+    }
+    let evidence = lacking.iter().map(|volume| {
+        let place = volume.path.clone().unwrap_or_else(ImagePath::root);
+        Evidence::at(&place).line_opt(volume.line).found(&volume.reason).expected("the volumes together with the root")
+    });
+    let reason = format!("{} volumes of the image were not given, and files in them may be of this kind", lacking.len());
+    Ok(Some(Outcome::unknown(reason, evidence.collect())))
+}
+
 impl Kind for Tree {
     fn needs(&self, facts: &Facts<'_>, needs: &mut Needs) {
         needs.fact(FactId::Mounts);
@@ -191,23 +210,8 @@ impl Kind for Tree {
             if !doubts.is_empty() {
                 return Ok(Outcome::unknown(format!("of {} entries it cannot be told", doubts.len()), doubts));
             }
-            if tree.coverage.gaps_total > 0 {
-                let evidence = tree.coverage.gaps.iter().map(|gap| Evidence::at(&gap.path).found(&gap.reason));
-                let reason = format!("{} places of the tree could not be read", tree.coverage.gaps_total);
-                return Ok(Outcome::unknown(reason, evidence.collect()).of_total(tree.coverage.gaps_total));
-            }
-            let lacking = tree.lacking.as_ref().map_err(Clone::clone)?;
-            if !lacking.is_empty() {
-                let evidence = lacking.iter().map(|volume| {
-                    let place = volume.path.clone().unwrap_or_else(ImagePath::root);
-                    Evidence::at(&place)
-                        .line_opt(volume.line)
-                        .found(&volume.reason)
-                        .expected("the volumes together with the root")
-                });
-                let reason =
-                    format!("{} volumes of the image were not given, and files in them may be of this kind", lacking.len());
-                return Ok(Outcome::unknown(reason, evidence.collect()));
+            if let Some(outcome) = incomplete(tree)? {
+                return Ok(outcome);
             }
             let seen = format!("{} entries, none of this kind", tree.coverage.entries);
             Ok(Outcome::pass(vec![Evidence::at(&ImagePath::root()).found(seen)]))

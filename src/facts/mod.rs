@@ -26,6 +26,7 @@ mod os;
 pub mod packages;
 mod pam;
 pub mod rsyslog;
+mod secrets;
 mod selinux;
 pub mod sshd;
 pub mod sudo;
@@ -58,6 +59,7 @@ pub use os::Os;
 pub use packages::{Owners, Packages};
 pub use pam::{ModuleOption, Pam, Stack, Step};
 pub use rsyslog::Rsyslog;
+pub use secrets::{Secret, SecretKind, Secrets, selector as secret_selector};
 pub(crate) use selinux::CONFIG as SELINUX_CONFIG;
 pub use selinux::SeLinux;
 pub use sshd::Sshd;
@@ -286,6 +288,8 @@ facts! {
     limits: Limits = limits::gather as Limits;
     /// What sudo allows, and how.
     sudo: Sudo = sudo::gather as Sudo after Os Packages;
+    /// Secrets that lie about in files.
+    secrets: Secrets = secrets::gather as Secrets;
     /// Kernel parameters that are set at boot.
     sysctl: Sysctl = sysctl::gather as Sysctl;
     /// The units of systemd, as the image will boot with them.

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, PoisonError};
 
-use super::{Fact, Facts, MountEntry, Unreadable};
+use super::{Fact, Facts, MountEntry, Unreadable, secrets};
 use crate::image::{Attributes, Coverage, FileKind, Metadata, Rootfs, Visitor};
 use crate::path::ImagePath;
 use crate::syntax::capability::{self, Capabilities};
@@ -23,19 +23,22 @@ pub struct Selector {
     pub gid_outside: Option<BTreeSet<u32>>,
     /// A regular file that somebody may execute and that carries file capabilities.
     pub capability: bool,
+    /// A file whose name and place are those of something secret.
+    pub candidate: bool,
     /// Subtrees that do not count, the path itself included.
     pub except: BTreeSet<ImagePath>,
 }
 
 impl Selector {
     /// Whether the metadata fits; paths and attributes are looked at later.
-    fn fits(&self, metadata: &Metadata) -> bool {
+    fn fits(&self, name: &[u8], metadata: &Metadata) -> bool {
         (self.kinds.is_empty() || self.kinds.contains(&metadata.kind))
             && (self.mode_any == 0 || metadata.mode & self.mode_any != 0)
             && metadata.mode & self.mode_none == 0
             && self.uid_outside.as_ref().is_none_or(|known| !known.contains(&metadata.uid))
             && self.gid_outside.as_ref().is_none_or(|known| !known.contains(&metadata.gid))
             && (!self.capability || (metadata.kind == FileKind::File && metadata.mode & 0o111 != 0))
+            && (!self.candidate || secrets::is_candidate(name, metadata))
     }
 }
 
@@ -66,17 +69,19 @@ pub struct TreeMatches {
 impl TreeMatches {
     /// More matches than this are counted and not kept, so that memory does not grow with the tree.
     pub const MAX: usize = 1_000;
+    /// As many of those that are read afterwards: with their paths a few megabytes.
+    pub const MAX_CANDIDATES: usize = 10_000;
     /// Nor are more bytes of paths than this, as some trees are deep.
     pub const MAX_BYTES: usize = 1 << 20;
 
-    fn add(&mut self, path: &ImagePath, found: TreeMatch) {
+    fn add(&mut self, path: &ImagePath, found: TreeMatch, most: usize) {
         self.total += 1;
         if self.cut.as_ref().is_some_and(|cut| path >= cut) {
             return;
         }
         self.found.insert(path.clone(), found);
         self.bytes += path.as_bytes().len();
-        while self.found.len() > Self::MAX || self.bytes > Self::MAX_BYTES {
+        while self.found.len() > most || self.bytes > Self::MAX_BYTES {
             let Some((last, _)) = self.found.pop_last() else { break };
             self.bytes -= last.as_bytes().len();
             self.cut = Some(last);
@@ -171,25 +176,29 @@ struct Hunt<'s> {
 const CAPABILITY: &str = "security.capability";
 
 impl Visitor for Hunt<'_> {
-    fn wants(&self, _name: &[u8], metadata: &Metadata, attributes: Attributes<'_>) -> bool {
+    fn wants(&self, name: &[u8], metadata: &Metadata, attributes: Attributes<'_>) -> bool {
         let mut carries = None;
         self.wanted.iter().any(|(selector, _)| {
             // An attribute that cannot be read is a doubt, which needs the path as much as a match does.
             let mut has = || *carries.get_or_insert_with(|| !matches!(attributes(CAPABILITY), Ok(None)));
-            selector.fits(metadata) && (!selector.capability || has())
+            selector.fits(name, metadata) && (!selector.capability || has())
         })
     }
 
     fn found(&self, path: &ImagePath, metadata: &Metadata) {
         for (selector, matches) in &self.wanted {
-            if !selector.fits(metadata) || selector.except.iter().any(|base| path.is_within(base)) {
+            let is_excepted = selector.except.iter().any(|base| path.is_within(base));
+            if !selector.fits(path.file_name(), metadata) || is_excepted || (selector.candidate && !secrets::is_one(path)) {
                 continue;
             }
             let found = |capabilities| TreeMatch { metadata: *metadata, capabilities };
             let carries = if selector.capability { self.capabilities(path).map(|all| all.map(Some)) } else { Ok(Some(None)) };
             let mut matches = matches.lock().unwrap_or_else(PoisonError::into_inner);
             match carries {
-                Ok(Some(capabilities)) => matches.add(path, found(capabilities)),
+                Ok(Some(capabilities)) => {
+                    let most = if selector.candidate { TreeMatches::MAX_CANDIDATES } else { TreeMatches::MAX };
+                    matches.add(path, found(capabilities), most);
+                }
                 Ok(None) => {}
                 Err(reason) => matches.doubt(path, reason),
             }
@@ -250,7 +259,7 @@ mod tests {
         paths.extend(["/a", "/c", "/e", "/g"].map(ImagePath::new));
         let keep = |paths: &[ImagePath]| {
             let mut matches = TreeMatches::default();
-            paths.iter().for_each(|path| matches.add(path, found));
+            paths.iter().for_each(|path| matches.add(path, found, TreeMatches::MAX));
             (matches.found.into_keys().collect::<Vec<_>>(), matches.total)
         };
         let wanted = keep(&paths);

@@ -216,6 +216,20 @@ impl<'i> Rootfs<'i> {
         self.read_up_to(path, self.limits.database)
     }
 
+    /// The beginning of a regular file, links followed: at most this many bytes.
+    ///
+    /// # Errors
+    /// [`ReadError::Kind`] for anything that is no regular file; otherwise as [`Rootfs::resolve`].
+    pub fn read_start(&self, path: &ImagePath, limit: u64) -> Result<Vec<u8>, ReadError> {
+        let found = self.resolve(path)?;
+        if found.metadata.kind != FileKind::File {
+            return Err(ReadError::Kind { found: found.metadata.kind, wanted: FileKind::File });
+        }
+        let mut content = Vec::new();
+        self.image.open(&found.path)?.take(limit).read_to_end(&mut content)?;
+        Ok(content)
+    }
+
     fn read_up_to(&self, path: &ImagePath, limit: u64) -> Result<Vec<u8>, ReadError> {
         let found = self.resolve(path)?;
         if found.metadata.kind != FileKind::File {

@@ -105,6 +105,9 @@ pub struct EntrySpec {
     /// Extended attributes by full name, in hexadecimal.
     #[serde(default)]
     pub xattr: BTreeMap<String, String>,
+    /// So many zero bytes before the content.
+    #[serde(default)]
+    pub zeros: u16,
     /// Size in bytes, where it is not that of the content.
     pub size: Option<u64>,
     /// Last change of the content, in seconds since 1970.
@@ -122,7 +125,8 @@ impl FileSpec {
             Self::Table(spec) => spec,
         };
         let kind = spec.kind.unwrap_or(if spec.link.is_some() { FileKind::Link } else { FileKind::File });
-        let mut entry = Entry::new(kind, spec.link.as_ref().unwrap_or(&spec.content).as_bytes());
+        let content = spec.link.as_ref().unwrap_or(&spec.content).as_bytes();
+        let mut entry = Entry::new(kind, [&vec![0; spec.zeros.into()][..], content].concat());
         entry.metadata.mode = spec.mode.map_or(entry.metadata.mode, |mode| mode.0);
         entry.metadata.uid = spec.uid;
         entry.metadata.gid = spec.gid;

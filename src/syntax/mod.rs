@@ -32,6 +32,7 @@ pub mod preset;
 pub mod rpm_header;
 pub mod rpmdb;
 pub mod rsyslog;
+pub mod secrets;
 pub mod shadow;
 pub mod shell;
 pub mod shell_assignments;

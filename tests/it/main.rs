@@ -11,6 +11,7 @@ mod directory;
 mod gate;
 mod generated;
 mod hardened;
+mod golden;
 mod kernel;
 mod logging;
 mod overlay;

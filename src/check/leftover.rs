@@ -1,0 +1,177 @@
+//! What the making of an image left behind.
+
+use std::collections::BTreeMap;
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use super::accounts::exactly;
+use super::{Kind, NamePattern, Names, Pattern, unknown};
+use crate::facts::{FactId, Facts, FileState, Needs, Unreadable};
+use crate::finding::{Evidence, Outcome};
+use crate::image::FileKind;
+use crate::path::ImagePath;
+
+/// None of these paths holds anything.
+///
+/// A file counts if it has content, a directory by being there. What stores nothing does not count: an empty file, a link to a device,
+/// and a link below `/usr` (`/var/log/README`), where only packages write. What is in a file is never shown.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Leftover {
+    /// Paths or patterns: `*`, `?`, `[…]`, `{a,b}` within a component, `**` for any depth.
+    pub path: Option<Names>,
+    /// The same below every home directory: those of accounts, and `/root` and `/home/*`, where an account may be gone and its files not.
+    pub home: Option<Names>,
+    /// Patterns of names (of the last component) that do not count.
+    #[serde(default)]
+    pub except: Vec<NamePattern>,
+    /// Only the paths of this kind count.
+    pub only: Option<FileKind>,
+    /// A file counts only if one of its lines matches this.
+    pub lines: Option<Pattern>,
+    /// Lines that do not count, of those that match.
+    pub except_lines: Option<Pattern>,
+    /// A file with a line that matches this does not count.
+    pub unless: Option<Pattern>,
+}
+
+/// Home directories of system accounts that are folders of the system: nobody's files are looked for there.
+const NO_HOMES: [&str; 12] =
+    ["/bin", "/boot", "/dev", "/etc", "/lib", "/nonexistent", "/proc", "/run", "/sbin", "/sys", "/usr", "/var/run"];
+
+impl Kind for Leftover {
+    fn needs(&self, facts: &Facts<'_>, needs: &mut Needs) {
+        if self.home.is_some() {
+            needs.fact(FactId::Accounts);
+        }
+        for pattern in self.patterns(facts) {
+            if self.lines.is_some() {
+                needs.contents(&pattern);
+            }
+            needs.files(pattern);
+        }
+    }
+
+    fn evaluate(&self, facts: &Facts<'_>) -> Outcome {
+        let mut left: BTreeMap<ImagePath, Evidence> = BTreeMap::new();
+        let mut doubts = Vec::new();
+        if self.home.is_some()
+            && let Err(unreadable) = facts.accounts()
+        {
+            doubts.push(unknown(&unreadable));
+        }
+        let patterns = self.patterns(facts);
+        for pattern in &patterns {
+            match self.look(pattern, facts) {
+                Ok((found, unsure)) => {
+                    left.extend(found);
+                    doubts.extend(unsure.iter().map(unknown));
+                }
+                Err(unreadable) => doubts.push(unknown(&unreadable)),
+            }
+        }
+        if !left.is_empty() {
+            return Outcome::fail(left.into_values().collect());
+        }
+        if !doubts.is_empty() {
+            return Outcome::all(doubts);
+        }
+        let first = ImagePath::new(patterns.first().map_or("/", String::as_str));
+        Outcome::pass(vec![Evidence::at(&first).found("nothing is left")])
+    }
+
+    fn flaw(&self) -> Option<String> {
+        if self.path.is_none() && self.home.is_none() {
+            Some("it says nothing of where to look; known: path, home".into())
+        } else if self.lines.is_none() && (self.except_lines.is_some() || self.unless.is_some()) {
+            Some("except-lines and unless need lines".into())
+        } else {
+            None
+        }
+    }
+}
+
+impl Leftover {
+    /// Every pattern to look at. Without accounts there are still the usual places.
+    fn patterns(&self, facts: &Facts<'_>) -> Vec<String> {
+        let mut patterns: Vec<String> = self.path.iter().flat_map(|names| names.0.iter().cloned()).collect();
+        let Some(Names(names)) = &self.home else { return patterns };
+        let mut homes = vec!["/home/*".to_owned(), "/root".to_owned()];
+        for user in facts.accounts().map(|accounts| accounts.users.as_slice()).unwrap_or_default() {
+            let Some(home) = user.home_path() else { continue };
+            let covered = home == ImagePath::root()
+                || home.parent() == Some(ImagePath::new("/home"))
+                || NO_HOMES.iter().any(|folder| home.is_within(&ImagePath::new(folder)));
+            homes.extend(if covered { None } else { exactly(&home) });
+        }
+        homes.sort();
+        homes.dedup();
+        patterns.extend(homes.iter().flat_map(|home| names.iter().map(move |name| format!("{home}/{name}"))));
+        patterns
+    }
+
+    /// What counts of one pattern, and what it cannot be told of.
+    fn look(&self, pattern: &str, facts: &Facts<'_>) -> Result<(BTreeMap<ImagePath, Evidence>, Vec<Unreadable>), Unreadable> {
+        let (mut left, mut doubts) = (BTreeMap::new(), Vec::new());
+        for state in facts.files(pattern)?.iter().filter(|state| !self.is_excepted(state)) {
+            match self.counts(state) {
+                Ok(Some(found)) if self.lines.is_none() => {
+                    left.insert(state.path.clone(), Evidence::at(&state.path).found(found).expected("nothing"));
+                }
+                Ok(Some(found)) => {
+                    let contents = facts.contents(pattern)?;
+                    let Some(content) = contents.iter().find(|file| file.path == state.path) else { continue };
+                    match &content.content {
+                        Ok(content) => {
+                            if let Some(line) = self.line(content) {
+                                let evidence = Evidence::at(&state.path).line(line).found(found).expected("no such line");
+                                left.insert(state.path.clone(), evidence);
+                            }
+                        }
+                        Err(unreadable) => doubts.push(unreadable.clone()),
+                    }
+                }
+                Ok(None) => {}
+                Err(unreadable) => doubts.push(unreadable.clone()),
+            }
+        }
+        Ok((left, doubts))
+    }
+
+    fn is_excepted(&self, state: &FileState) -> bool {
+        self.except.iter().any(|pattern| pattern.fits(state.path.file_name()))
+    }
+
+    /// What is there, if it counts.
+    fn counts<'s>(&self, state: &'s FileState) -> Result<Option<String>, &'s Unreadable> {
+        let kind_counts = |kind| self.only.is_none_or(|only| only == kind) && (self.lines.is_none() || kind == FileKind::File);
+        let (path, metadata) = match &state.leads_to {
+            Ok(found) => found,
+            Err(_) if state.dangling => return Ok(kind_counts(FileKind::Link).then(|| "a link to nothing".to_owned())),
+            Err(unreadable) => return Err(unreadable),
+        };
+        let is_of_packages = state.target.is_some() && path.is_within(&ImagePath::new("/usr"));
+        let holds = match metadata.kind {
+            FileKind::File => metadata.size > 0,
+            FileKind::Directory => true,
+            _ => false,
+        };
+        let found = || match metadata.kind {
+            FileKind::Directory => "a directory".to_owned(),
+            _ => format!("a file of {} bytes", metadata.size),
+        };
+        Ok((holds && !is_of_packages && kind_counts(metadata.kind)).then(found))
+    }
+
+    /// The first line that counts.
+    fn line(&self, content: &[u8]) -> Option<u32> {
+        let wanted = self.lines.as_ref()?;
+        let lines = || content.split(|&byte| byte == b'\n').map(|line| String::from_utf8_lossy(line.trim_ascii_end()));
+        if self.unless.as_ref().is_some_and(|unless| lines().any(|line| unless.0.is_match(&line))) {
+            return None;
+        }
+        let counts = |line: &str| wanted.0.is_match(line) && !self.except_lines.as_ref().is_some_and(|not| not.0.is_match(line));
+        (1..).zip(lines()).find(|(_, line)| counts(line)).map(|(number, _)| number)
+    }
+}
