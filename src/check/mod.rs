@@ -20,10 +20,13 @@ mod audit_log;
 mod audit_program;
 mod audit_setting;
 mod audit_watch;
+mod automatic_updates;
 mod banner;
 mod boot;
+mod cloudwatch_agent;
 mod coredump;
 mod cron;
+mod default_kernel;
 mod file;
 mod firewall;
 mod groups;
@@ -38,12 +41,14 @@ mod mandatory_access;
 mod matcher;
 mod module;
 mod mount;
+mod newest_package;
 mod package;
 mod pam;
 mod password_age;
 mod root_path;
 mod rsyslog;
 mod secrets;
+mod services;
 mod shell;
 mod shells;
 mod sshd;
@@ -143,10 +148,16 @@ checks! {
     AppArmor: mandatory_access::AppArmor,
     /// What SELinux is told to do.
     SeLinux: mandatory_access::SeLinux,
+    /// Updates that install themselves.
+    AutomaticUpdates: automatic_updates::AutomaticUpdates,
     /// Arguments of the kernel.
     BootArgument: boot::BootArgument,
     /// The boot loader's password.
     BootPassword: boot::BootPassword,
+    /// The configuration of Amazon's CloudWatch agent.
+    CloudwatchAgent: cloudwatch_agent::CloudwatchAgent,
+    /// The kernel that boots if nobody chooses.
+    DefaultKernel: default_kernel::DefaultKernel,
     /// Files by path or pattern: existence, mode, owner, group, link.
     File: file::File,
     /// Settings of firewalld.
@@ -183,6 +194,8 @@ checks! {
     Module: module::Module,
     /// Mounts: what is mounted where, and how.
     Mount: mount::Mount,
+    /// How old the newest package is.
+    NewestPackage: newest_package::NewestPackage,
     /// What logrotate does.
     Logrotate: logrotate::Logrotate,
     /// Packages: there or not, and how new.
@@ -197,6 +210,8 @@ checks! {
     Rsyslog: rsyslog::Rsyslog,
     /// Secrets that lie about in files.
     Secrets: secrets::Secrets,
+    /// Lists of services, each of which starts or does not.
+    Services: services::Services,
     /// The list of login shells.
     Shells: shells::Shells,
     /// Texts that are shown before and after a login.

@@ -77,7 +77,7 @@ impl Kind for Module {
 impl Module {
     /// Met if nothing can load it.
     fn blocked(&self, modules: &Modules, name: &[u8]) -> Outcome {
-        let expected = "not available";
+        let expected = if self.loadable == Some(true) { "available" } else { "not available" };
         let mut built_in = Vec::new();
         let mut loadable = Vec::new();
         for kernel in &modules.kernels {

@@ -13,6 +13,7 @@ mod auditd;
 mod boot;
 mod coredump;
 mod cron;
+mod default_kernel;
 mod drop_ins;
 mod files;
 pub mod firewall;
@@ -33,6 +34,7 @@ pub mod sudo;
 pub mod sysctl;
 mod tree;
 pub mod units;
+mod updates;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -47,6 +49,7 @@ pub use auditd::Auditd;
 pub use boot::{Boot, BootEntry, BootPassword, Defaults as BootDefaults, argument as boot_argument};
 pub use coredump::Coredump;
 pub use cron::{Cron, Job as CronJob};
+pub use default_kernel::DefaultKernel;
 pub use files::{FileFact, FileState};
 pub use firewall::Firewall;
 pub use journald::Journald;
@@ -67,6 +70,7 @@ pub use sudo::Sudo;
 pub use sysctl::Sysctl;
 pub use tree::{Selector, TreeFact, TreeMatch, TreeMatches};
 pub use units::Units;
+pub use updates::{Updater, Updates};
 
 use crate::image::{ReadError, Rootfs};
 use crate::path::ImagePath;
@@ -282,6 +286,8 @@ facts! {
     modules: Modules = modules::gather as Modules;
     /// What is mounted where.
     mounts: Mounts = mounts::gather as Mounts after Units;
+    /// The kernel that boots by default.
+    default_kernel: DefaultKernel = default_kernel::gather as DefaultKernel after Packages;
     /// What systemd does with core dumps.
     coredump: Coredump = coredump::gather as Coredump;
     /// What a login may use.
@@ -294,6 +300,8 @@ facts! {
     sysctl: Sysctl = sysctl::gather as Sysctl;
     /// The units of systemd, as the image will boot with them.
     units: Units = units::gather as Units after Os;
+    /// Whether updates install themselves.
+    updates: Updates = updates::gather as Updates after Packages Units;
     /// The effective configuration of the SSH server.
     sshd: Sshd = sshd::gather as Sshd after Os Packages Units;
     /// systemd-journald as it is configured.
