@@ -19,6 +19,8 @@ pub struct Aide {
     pub path: Option<Names>,
     /// Attributes that are recorded of each of these files, at least: `p`, `sha512`.
     pub records: Option<Vec<String>>,
+    /// Hash sums one of which every rule records that compares contents by a hash at all; and some rule does.
+    pub hashes: Option<Names>,
     /// Whether a timer of systemd that runs from boot on runs AIDE.
     pub timer: Option<bool>,
 }
@@ -28,7 +30,7 @@ impl Kind for Aide {
         if self.timer.is_some() {
             needs.fact(FactId::Units);
         }
-        if self.database.is_some() || self.records.is_some() {
+        if self.asks_configuration() {
             needs.fact(FactId::Aide);
         }
         self.path.iter().flat_map(|names| &names.0).for_each(|path| needs.files(path));
@@ -45,7 +47,7 @@ impl Kind for Aide {
         if let Some(wanted) = self.timer {
             outcomes.push(facts.units().and_then(|units| judge_timer(units, wanted)).unwrap_or_else(|why| unknown(&why)));
         }
-        if self.database.is_some() || self.records.is_some() {
+        if self.asks_configuration() {
             match facts.aide() {
                 Ok(aide) => outcomes.push(self.judge(aide, facts)),
                 Err(unreadable) => outcomes.push(unknown(&unreadable)),
@@ -58,12 +60,16 @@ impl Kind for Aide {
         if self.path.is_some() != self.records.is_some() {
             return Some("path and records go together".into());
         }
-        let asks = self.database.is_some() || self.records.is_some() || self.timer.is_some();
-        (!asks).then(|| "it asks nothing of AIDE; known: database, path and records, timer".into())
+        let asks = self.asks_configuration() || self.timer.is_some();
+        (!asks).then(|| "it asks nothing of AIDE; known: database, path and records, hashes, timer".into())
     }
 }
 
 impl Aide {
+    fn asks_configuration(&self) -> bool {
+        self.database.is_some() || self.records.is_some() || self.hashes.is_some()
+    }
+
     fn judge(&self, aide: &Configured, facts: &Facts<'_>) -> Outcome {
         if !aide.present {
             return Outcome::fail(vec![Evidence::at(&aide.path).found("does not exist").expected("the configuration of AIDE")]);
@@ -75,6 +81,7 @@ impl Aide {
         }
         let mut outcomes = Vec::new();
         outcomes.extend(self.database.map(|wanted| judge_database(aide, facts, wanted)));
+        outcomes.extend(self.hashes.as_ref().map(|Names(wanted)| judge_hashes(aide, wanted)));
         if let (Some(Names(paths)), Some(wanted)) = (&self.path, &self.records) {
             let mut found = Vec::new();
             for path in paths {
@@ -124,6 +131,26 @@ fn judge_database(aide: &Configured, facts: &Facts<'_>, wanted: bool) -> Outcome
             Outcome::decide((metadata.size > 0) == wanted, vec![evidence])
         }
         None => Outcome::decide(!wanted, vec![place.found("does not exist")]),
+    }
+}
+
+fn judge_hashes(aide: &Configured, wanted: &[String]) -> Outcome {
+    let expected = wanted.join(" or ");
+    let (mut right, mut wrong) = (Vec::new(), Vec::new());
+    for rule in aide.rules.iter().filter(|rule| rule.hashes().next().is_some()) {
+        let found: Vec<&str> = rule.hashes().collect();
+        let place = Evidence::at(&rule.path).line(rule.line).found(found.join("+")).expected(&expected);
+        if found.iter().any(|hash| wanted.iter().any(|one| one == hash)) { right.push(place) } else { wrong.push(place) }
+    }
+    if !wrong.is_empty() {
+        return Outcome::fail(wrong);
+    }
+    match (right.is_empty(), aide.doubts.first()) {
+        (false, _) => Outcome::pass(right),
+        (true, Some(doubt)) => unknown(doubt),
+        (true, None) => {
+            Outcome::fail(vec![Evidence::at(&aide.path).found("no rule compares contents by a hash").expected(expected)])
+        }
     }
 }
 

@@ -44,6 +44,12 @@ const OTHERS: [&str; 32] = [
     "xattrs",
 ];
 
+/// Whether an attribute is a hash sum, a weak one too.
+pub(super) fn is_hash(name: &str) -> bool {
+    const WEAK: [&str; 8] = ["crc32", "crc32b", "gost", "haval", "md5", "rmd160", "sha1", "tiger"];
+    HASHES.contains(&name) || WEAK.contains(&name)
+}
+
 /// What is recorded beside the mode and contents.
 const EXTENDED: [&str; 5] = ["acl", "caps", "e2fsattrs", "selinux", "xattrs"];
 

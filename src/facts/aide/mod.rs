@@ -104,6 +104,11 @@ impl Aide {
 }
 
 impl AideRule {
+    /// The hash sums it records, sorted.
+    pub fn hashes(&self) -> impl Iterator<Item = &str> {
+        self.attributes.iter().map(String::as_str).filter(|name| attributes::is_hash(name))
+    }
+
     /// The plain folder in front of the pattern, under which AIDE keeps the rule (`strrxtok`).
     fn folder(&self) -> &[u8] {
         let plain = self.pattern.find(['\\', '.', '*', '+', '?', '[', '(', '{', '|', '^', '$']).unwrap_or(self.pattern.len());
