@@ -4,6 +4,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::{Kind, Mode, NamePattern, Names, unknown};
+use crate::facts::accounts::Account;
 use crate::facts::{Accounts, FactId, Facts, FileState, Needs};
 use crate::finding::{Evidence, Outcome};
 use crate::image::{FileKind, Metadata};
@@ -36,6 +37,10 @@ pub struct File {
     pub owner: Option<Names>,
     /// Group: one of these groups of the image, or numbers. `root` is always 0.
     pub group: Option<Names>,
+    /// `true`: an owner or group that is not named is as good if nobody can log in as it: an account with `nologin` or `false` for a login
+    /// program, or the primary group of such accounts alone.
+    #[serde(default)]
+    pub or_no_login: bool,
     /// It has no content.
     pub empty: Option<bool>,
     /// The verdict if nothing matches the patterns: `pass`, `fail`, or `not-applicable` (the default).
@@ -72,7 +77,7 @@ impl Kind for File {
     fn needs(&self, _: &Facts<'_>, needs: &mut Needs) {
         self.path.0.iter().for_each(|pattern| needs.files(pattern));
         let mut names = self.owner.iter().chain(&self.group).flat_map(|names| &names.0);
-        if names.any(|name| fixed_id(name).is_none()) {
+        if self.or_no_login || names.any(|name| fixed_id(name).is_none()) {
             needs.fact(FactId::Accounts);
         }
     }
@@ -110,6 +115,9 @@ impl Kind for File {
             || self.owner.is_some()
             || self.group.is_some()
             || self.empty.is_some();
+        if self.or_no_login && self.owner.is_none() && self.group.is_none() {
+            return Some("'or-no-login' widens 'owner' and 'group', of which neither is given".into());
+        }
         (!asks).then(|| "it asks nothing of the file; known: exists, kind, mode-within, mode-has, owner, group, empty".into())
     }
 }
@@ -160,22 +168,8 @@ impl File {
         }
         if self.owner.is_some() || self.group.is_some() {
             if facts.root().keeps_ownership() {
-                outcomes.push(judge_id(
-                    "owner",
-                    self.owner.as_ref(),
-                    metadata.uid,
-                    facts,
-                    |accounts, name| accounts.user(name).map(|user| user.uid),
-                    &place,
-                ));
-                outcomes.push(judge_id(
-                    "group",
-                    self.group.as_ref(),
-                    metadata.gid,
-                    facts,
-                    |accounts, name| accounts.group(name).map(|group| group.gid),
-                    &place,
-                ));
+                outcomes.push(self.judge_id(&OWNER, self.owner.as_ref(), metadata.uid, facts, &place));
+                outcomes.push(self.judge_id(&GROUP, self.group.as_ref(), metadata.gid, facts, &place));
             } else {
                 let reason =
                     "this tree was unpacked by an unprivileged user, so its owners are not the image's; scan the archive instead";
@@ -194,6 +188,53 @@ impl File {
         let found = format!("mode {}", Mode(metadata.mode));
         Outcome::decide(within && has, vec![place.clone().found(found).expected(expected.join(", "))])
     }
+
+    /// Whether an id is one of those that are named: by number, or by a name of the image's own accounts.
+    fn judge_id(&self, side: &Side, names: Option<&Names>, id: u32, facts: &Facts<'_>, place: &Evidence) -> Outcome {
+        let Some(Names(names)) = names else { return Outcome::pass(Vec::new()) };
+        let what = side.what;
+        let more = if self.or_no_login { ", or one that nobody logs in as" } else { "" };
+        let place = || place.clone().found(format!("{what} {id}")).expected(format!("{what} {}{more}", names.join(" or ")));
+        if names.iter().any(|name| fixed_id(name) == Some(id)) {
+            return Outcome::pass(vec![place()]);
+        }
+        let mut by_name = names.iter().filter(|name| fixed_id(name).is_none()).peekable();
+        if by_name.peek().is_none() && !self.or_no_login {
+            return Outcome::fail(vec![place()]);
+        }
+        match facts.accounts() {
+            Ok(accounts) => {
+                let named = by_name.any(|name| (side.id_of)(accounts, name) == Some(id));
+                Outcome::decide(named || (self.or_no_login && (side.no_login)(accounts, id)), vec![place()])
+            }
+            Err(unreadable) => unknown(&unreadable),
+        }
+    }
+}
+
+/// How an owner and a group are looked up.
+struct Side {
+    what: &'static str,
+    id_of: fn(&Accounts, &str) -> Option<u32>,
+    no_login: fn(&Accounts, u32) -> bool,
+}
+
+const OWNER: Side = Side {
+    what: "owner",
+    id_of: |accounts, name| accounts.user(name).map(|user| user.uid),
+    no_login: |accounts, id| all_without_login(accounts, |user| user.uid == id),
+};
+
+const GROUP: Side = Side {
+    what: "group",
+    id_of: |accounts, name| accounts.group(name).map(|group| group.gid),
+    no_login: |accounts, id| all_without_login(accounts, |user| user.gid == id),
+};
+
+/// There are such accounts, and nobody logs in as any of them.
+fn all_without_login(accounts: &Accounts, is: impl Fn(&Account) -> bool) -> bool {
+    let mut found = accounts.users.iter().filter(|user| is(user)).peekable();
+    found.peek().is_some() && found.all(|user| !user.has_login_shell())
 }
 
 /// Users and groups that an access list names get no more than the group bits allow. What each of them gets is cut to the list's mask.
@@ -226,30 +267,6 @@ fn judge_access_list(state: &FileState, allowed: Mode, place: &Evidence) -> Outc
 
 fn letters(permissions: u32) -> String {
     [(4, 'r'), (2, 'w'), (1, 'x')].map(|(bit, letter)| if permissions & bit == 0 { '-' } else { letter }).iter().collect()
-}
-
-/// Whether an id is one of those that are named: by number, or by a name of the image's own accounts.
-fn judge_id(
-    what: &str,
-    names: Option<&Names>,
-    id: u32,
-    facts: &Facts<'_>,
-    id_of: impl Fn(&Accounts, &str) -> Option<u32>,
-    place: &Evidence,
-) -> Outcome {
-    let Some(Names(names)) = names else { return Outcome::pass(Vec::new()) };
-    let place = || place.clone().found(format!("{what} {id}")).expected(format!("{what} {}", names.join(" or ")));
-    if names.iter().any(|name| fixed_id(name) == Some(id)) {
-        return Outcome::pass(vec![place()]);
-    }
-    let mut by_name = names.iter().filter(|name| fixed_id(name).is_none()).peekable();
-    if by_name.peek().is_none() {
-        return Outcome::fail(vec![place()]);
-    }
-    match facts.accounts() {
-        Ok(accounts) => Outcome::decide(by_name.any(|name| id_of(accounts, name) == Some(id)), vec![place()]),
-        Err(unreadable) => unknown(&unreadable),
-    }
 }
 
 /// The id that a name has whatever the image's lists say: a number is itself, and to the kernel root is 0.

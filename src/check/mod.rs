@@ -37,6 +37,7 @@ mod limit;
 mod line;
 mod login_defs;
 mod logrotate;
+mod mail;
 mod mandatory_access;
 mod matcher;
 mod module;
@@ -54,10 +55,12 @@ mod shells;
 mod sshd;
 mod sudo;
 mod sysctl;
+mod time_source;
 mod tree;
 mod unit;
 mod unit_setting;
 mod value;
+mod wireless;
 
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -192,6 +195,8 @@ checks! {
     LoginDefs: login_defs::LoginDefs,
     /// Kernel modules: whether they can be loaded.
     Module: module::Module,
+    /// Where mail servers take letters.
+    MailListener: mail::MailListener,
     /// Mounts: what is mounted where, and how.
     Mount: mount::Mount,
     /// How old the newest package is.
@@ -216,6 +221,8 @@ checks! {
     Shells: shells::Shells,
     /// Texts that are shown before and after a login.
     Banner: banner::Banner,
+    /// The user as whom chronyd runs.
+    ChronyUser: time_source::ChronyUser,
     /// What systemd does with core dumps.
     Coredump: coredump::Coredump,
     /// Hard limits of logins.
@@ -236,6 +243,8 @@ checks! {
     Sysctl: sysctl::Sysctl,
     /// A setting of the SSH server.
     Sshd: sshd::Sshd,
+    /// Where the time comes from.
+    TimeSource: time_source::TimeSource,
     /// Everything in the whole tree that fits a predicate.
     Tree: tree::Tree,
     /// Units of systemd: there or not, enabled, masked, started.
@@ -244,6 +253,8 @@ checks! {
     UnitSetting: unit_setting::UnitSetting,
     /// A default of `useradd`.
     Useradd: login_defs::Useradd,
+    /// Wireless interfaces of the running machine.
+    WirelessInterface: wireless::WirelessInterface,
 }
 
 impl Check {

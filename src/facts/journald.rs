@@ -30,6 +30,8 @@ pub struct Journald {
 pub struct Settings {
     /// The last valid assignment of each name.
     values: BTreeMap<String, Assigned>,
+    /// Every valid assignment, in order.
+    every: Vec<(String, Assigned)>,
     /// Assignments that are passed over because of their value.
     pub invalid: Vec<Unreadable>,
     /// The files that were read, in order.
@@ -135,6 +137,11 @@ impl Settings {
     #[must_use]
     pub fn get(&self, option: &str) -> Option<&Assigned> {
         self.values.get(option)
+    }
+
+    /// All valid assignments of a name, in order, for settings whose lines add up.
+    pub fn every(&self, option: &str) -> impl Iterator<Item = &Assigned> {
+        self.every.iter().filter(move |(name, _)| name == option).map(|(_, assigned)| assigned)
     }
 }
 
@@ -272,7 +279,9 @@ impl Settings {
             let shown = |text: &str| crate::path::printable(text.as_bytes());
             if let Some((text, number)) = reading(&setting.key, &setting.value) {
                 let place = Some((path.clone(), setting.line));
-                self.values.insert(setting.key, Assigned { text: shown(&text), number, place, because: None });
+                let assigned = Assigned { text: shown(&text), number, place, because: None };
+                self.every.push((setting.key.clone(), assigned.clone()));
+                self.values.insert(setting.key, assigned);
             } else {
                 let what = format!("{} does not take '{}'", shown(&setting.key), shown(&setting.value));
                 self.invalid.push(Unreadable::at_line(path, setting.line, what));

@@ -11,6 +11,8 @@ mod apparmor;
 mod audit;
 mod auditd;
 mod boot;
+mod chrony;
+mod command;
 mod coredump;
 mod cron;
 mod default_kernel;
@@ -21,6 +23,7 @@ pub mod journald;
 pub mod limits;
 pub mod login_defs;
 pub mod logrotate;
+pub mod mail;
 pub mod modules;
 pub mod mounts;
 mod os;
@@ -32,6 +35,7 @@ mod selinux;
 pub mod sshd;
 pub mod sudo;
 pub mod sysctl;
+mod timesyncd;
 mod tree;
 pub mod units;
 mod updates;
@@ -47,6 +51,7 @@ pub use apparmor::{AppArmor, Profile, ProfileMode};
 pub use audit::{AuditRule, AuditRules, Generated};
 pub use auditd::Auditd;
 pub use boot::{Boot, BootEntry, BootPassword, Defaults as BootDefaults, argument as boot_argument};
+pub use chrony::{Chrony, TimeSource};
 pub use coredump::Coredump;
 pub use cron::{Cron, Job as CronJob};
 pub use default_kernel::DefaultKernel;
@@ -56,6 +61,7 @@ pub use journald::Journald;
 pub use limits::Limits;
 pub use login_defs::{LoginDefs, UseraddDefaults};
 pub use logrotate::Logrotate;
+pub use mail::Mail;
 pub use modules::Modules;
 pub use mounts::{MountEntry, Mounts};
 pub use os::Os;
@@ -68,6 +74,7 @@ pub use selinux::SeLinux;
 pub use sshd::Sshd;
 pub use sudo::Sudo;
 pub use sysctl::Sysctl;
+pub use timesyncd::Timesyncd;
 pub use tree::{Selector, TreeFact, TreeMatch, TreeMatches};
 pub use units::Units;
 pub use updates::{Updater, Updates};
@@ -284,10 +291,14 @@ facts! {
     shadow: Shadow = accounts::gather_shadow as Shadow;
     /// Kernel modules, and what modprobe does with them.
     modules: Modules = modules::gather as Modules;
+    /// The mail servers that start, and where they listen.
+    mail: Mail = mail::gather as Mail after Units;
     /// What is mounted where.
     mounts: Mounts = mounts::gather as Mounts after Units;
     /// The kernel that boots by default.
     default_kernel: DefaultKernel = default_kernel::gather as DefaultKernel after Packages;
+    /// Where chronyd takes the time from, and as whom it runs.
+    chrony: Chrony = chrony::gather as Chrony after Os Units;
     /// What systemd does with core dumps.
     coredump: Coredump = coredump::gather as Coredump;
     /// What a login may use.
@@ -298,6 +309,8 @@ facts! {
     secrets: Secrets = secrets::gather as Secrets;
     /// Kernel parameters that are set at boot.
     sysctl: Sysctl = sysctl::gather as Sysctl;
+    /// Where systemd-timesyncd takes the time from.
+    timesyncd: Timesyncd = timesyncd::gather as Timesyncd;
     /// The units of systemd, as the image will boot with them.
     units: Units = units::gather as Units after Os;
     /// Whether updates install themselves.

@@ -8,7 +8,6 @@
 //! what would have counted is then not known.
 
 mod algorithms;
-mod command_line;
 mod criteria;
 mod keyword;
 mod load;
@@ -16,11 +15,11 @@ mod pattern;
 mod release;
 mod value;
 
+use crate::facts::command::{self, Flag};
 use crate::facts::{Fact, Facts};
 use crate::image::Rootfs;
 use crate::path::ImagePath;
 use crate::syntax::sshd_config;
-use command_line::Flag;
 pub use keyword::Keyword;
 use keyword::Merge;
 use load::{Entries, Entry, Loader};
@@ -238,11 +237,15 @@ fn append(entries: &[Entry]) -> Setting {
 
 /// The main file: openSUSE has its own below `/usr` where `/etc` has none.
 const PATHS: [&str; 2] = ["/etc/ssh/sshd_config", "/usr/etc/ssh/sshd_config"];
+/// The names of its unit, the first one that is there counts. Its options win over the file, since the first value counts (`sshd(8)`).
+const UNITS: [&str; 2] = ["ssh.service", "sshd.service"];
+/// The options that take an argument (`sshd.c`).
+const WITH_ARGUMENT: &[u8] = b"CEbcfghkopu";
 
 pub(super) fn gather(facts: &Facts<'_>) -> Fact<Sshd> {
     let release = Release::of(facts);
-    let flags = command_line::gather(facts)?;
-    read(facts.root(), release, &flags)
+    let command = command::gather(facts, &UNITS, WITH_ARGUMENT)?;
+    read(facts.root(), release, &command.map(|command| command.flags).unwrap_or_default())
 }
 
 fn main_file(root: Rootfs<'_>) -> ImagePath {

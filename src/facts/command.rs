@@ -1,21 +1,30 @@
-//! What the server is started with: the command of its unit, and the variables in it.
+//! What a daemon is started with: the command of its unit, and the variables in it.
 //!
-//! Debian's unit runs `sshd -D $SSHD_OPTS` with `/etc/default/ssh`, Red Hat's `sshd -D $OPTIONS` (before version 9 with
-//! `$CRYPTO_POLICY`) with `/etc/sysconfig/sshd`. Options win over the file, since the first value counts (`sshd(8)`).
+//! Debian's unit of sshd runs `sshd -D $SSHD_OPTS` with `/etc/default/ssh`, Red Hat's `sshd -D $OPTIONS` (before version 9 with
+//! `$CRYPTO_POLICY`) with `/etc/sysconfig/sshd`; chronyd has `$DAEMON_OPTS` and `$OPTIONS`.
 
 use std::collections::BTreeMap;
 
-use crate::facts::{Fact, Facts, Unreadable};
+use super::{Fact, Facts, Unreadable};
 use crate::image::Rootfs;
 use crate::path::{ImagePath, printable};
 use crate::syntax::{os_release, sshd_config};
 
-/// The names of its unit, the first one that is there counts.
-const UNITS: [&str; 2] = ["ssh.service", "sshd.service"];
-/// The options that take an argument (`sshd.c`).
-const WITH_ARGUMENT: &[u8] = b"CEbcfghkopu";
 /// Words of a command; more are no command that a unit has.
 const MAX_WORDS: usize = 1_000;
+
+/// A daemon that a unit starts.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Command {
+    /// The unit.
+    pub(super) unit: &'static str,
+    /// The characters before the program that change with whose rights it starts (`systemd.service(5)`).
+    pub(super) prefix: String,
+    /// Its options, in order.
+    pub(super) flags: Vec<Flag>,
+    /// The words behind the options.
+    pub(super) operands: Vec<Word>,
+}
 
 /// An option of the command.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -31,19 +40,23 @@ pub(super) struct Flag {
 }
 
 /// A word and where it comes from.
-#[derive(Debug, Clone)]
-struct Word {
-    text: Vec<u8>,
-    path: ImagePath,
-    line: u32,
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Word {
+    /// The word without its quotes.
+    pub(super) text: Vec<u8>,
+    /// The file that it stands in.
+    pub(super) path: ImagePath,
+    /// The line, from 1.
+    pub(super) line: u32,
 }
 
 type Variables = BTreeMap<String, Word>;
 
-/// The options of the installed unit, in order; none where there is no unit.
-pub(super) fn gather(facts: &Facts<'_>) -> Fact<Vec<Flag>> {
+/// What the first of these units that is there starts; nothing where there is none. Options that take an argument are those of
+/// `with_argument`.
+pub(super) fn gather(facts: &Facts<'_>, names: &[&'static str], with_argument: &[u8]) -> Fact<Option<Command>> {
     let units = facts.units()?;
-    for unit in UNITS {
+    for &unit in names {
         let commands = units.property(unit, "Service", "ExecStart")?;
         let Some(command) = commands.first() else { continue };
         let mut variables = Variables::new();
@@ -56,9 +69,11 @@ pub(super) fn gather(facts: &Facts<'_>) -> Fact<Vec<Flag>> {
             read(facts.root(), value.text.trim_start_matches('-'), &mut variables)?;
         }
         let words = expand(command.text.as_bytes(), &command.path, command.line, &variables);
-        return Ok(flags(&words));
+        let (flags, operands) = options(&words, with_argument);
+        let prefix = command.text.chars().take_while(|&one| "@-:+!|".contains(one)).collect();
+        return Ok(Some(Command { unit, prefix, flags, operands }));
     }
-    Ok(Vec::new())
+    Ok(None)
 }
 
 fn set(variables: &mut Variables, assignment: &[u8], path: &ImagePath, line: u32) {
@@ -127,16 +142,20 @@ fn braces(text: &[u8], variables: &Variables) -> Vec<u8> {
     out
 }
 
-/// `getopt(3)` over the words behind the program.
-fn flags(words: &[Word]) -> Vec<Flag> {
+/// `getopt(3)` over the words behind the program, and what is left behind the options.
+fn options(words: &[Word], with_argument: &[u8]) -> (Vec<Flag>, Vec<Word>) {
     let mut flags = Vec::new();
-    let mut words = words.iter().skip(1);
-    while let Some(word) = words.next() {
-        let Some(letters) = word.text.strip_prefix(b"-").filter(|letters| !letters.is_empty() && *letters != b"-") else { break };
-        let mut letters = letters;
+    let mut words = words.iter().skip(1).peekable();
+    while let Some(word) = words.peek() {
+        let Some(letters) = word.text.strip_prefix(b"-").filter(|letters| !letters.is_empty()) else { break };
+        let (word, mut letters) = ((*word).clone(), letters);
+        words.next();
+        if letters == b"-" {
+            break;
+        }
         while let Some((&letter, rest)) = letters.split_first() {
             let place = |argument: Vec<u8>| Flag { letter, argument, path: word.path.clone(), line: word.line };
-            if !WITH_ARGUMENT.contains(&letter) {
+            if !with_argument.contains(&letter) {
                 flags.push(place(Vec::new()));
                 letters = rest;
                 continue;
@@ -146,17 +165,17 @@ fn flags(words: &[Word]) -> Vec<Flag> {
             break;
         }
     }
-    flags
+    (flags, words.cloned().collect())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn said(command: &str, options: &str) -> Vec<(char, String)> {
+    fn said(command: &str, variable: &str) -> Vec<(char, String)> {
         let path = ImagePath::new("/etc/default/ssh");
-        let variables = [("OPTS".to_owned(), Word { text: options.as_bytes().to_vec(), path: path.clone(), line: 1 })].into();
-        let found = flags(&expand(command.as_bytes(), &path, 2, &variables));
+        let variables = [("OPTS".to_owned(), Word { text: variable.as_bytes().to_vec(), path: path.clone(), line: 1 })].into();
+        let (found, _) = options(&expand(command.as_bytes(), &path, 2, &variables), b"op");
         found.into_iter().map(|flag| (char::from(flag.letter), String::from_utf8(flag.argument).unwrap())).collect()
     }
 
@@ -172,6 +191,18 @@ mod tests {
     fn a_variable_in_braces_stays_one_word() {
         assert_eq!(said("/usr/sbin/sshd -o${OPTS} ${NONE}", "Port 22"), [('o', "Port 22".to_owned())]);
         assert_eq!(said("/usr/sbin/sshd $NONE -D -- -p 1", ""), [('D', String::new())]);
+    }
+
+    #[test]
+    fn what_stands_behind_the_options() {
+        let word = |text: &str| Word { text: text.into(), path: ImagePath::root(), line: 1 };
+        let operands = |words: &[&str]| -> Vec<Vec<u8>> {
+            let words: Vec<Word> = words.iter().map(|text| word(text)).collect();
+            options(&words, b"f").1.into_iter().map(|word| word.text).collect()
+        };
+        assert_eq!(operands(&["chronyd", "-f", "/x", "server a"]), [b"server a"]);
+        assert_eq!(operands(&["chronyd", "--", "-x"]), [b"-x"]);
+        assert!(operands(&["chronyd", "-f"]).is_empty());
     }
 
     proptest::proptest! {
