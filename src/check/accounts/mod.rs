@@ -41,7 +41,7 @@ pub struct Accounts {
     pub password: Option<OneOrMore<State>>,
     /// A password that is accepted is hashed in one of these ways: `yescrypt`, `sha512`, …
     pub hashed_with: Option<Names>,
-    /// Whether passwd holds `x`, so that the password is in shadow.
+    /// Whether passwd holds `x`, so that the password is in shadow, or `*` or `!` alone, so that there is none.
     pub shadowed: Option<bool>,
     /// Whether its primary group exists.
     pub group_exists: Option<bool>,
@@ -195,9 +195,9 @@ impl Accounts {
         if let Some(wanted) = self.shadowed {
             let found = match user.field {
                 Field::Shadowed => "the password is in shadow".to_owned(),
-                Field::Own(own) => format!("{own} in passwd itself"),
+                Field::Closed(own) | Field::Own(own) => format!("{own} in passwd itself"),
             };
-            ask((user.field == Field::Shadowed) == wanted, found, "x in passwd".into());
+            ask(!matches!(user.field, Field::Own(_)) == wanted, found, "x, or * or ! alone, in passwd".into());
         }
         outcomes.extend(self.judge_password(user, facts));
         outcomes.extend(self.judge_group(user, facts));

@@ -27,7 +27,7 @@ pub enum Who {
     System,
     /// Accounts of people: none of the system, and with a login program other than `nologin` and `false`.
     Interactive,
-    /// Accounts with a password that is accepted.
+    /// Accounts with a password that is accepted, an empty one among them.
     WithPassword,
     /// Accounts whose login program is not listed in `/etc/shells`, or is `nologin` or `false`.
     WithoutValidShell,
@@ -106,7 +106,9 @@ impl Selection<'_> {
                         Who::GidZero => user.gid == 0,
                         Who::System => accounts.is_system(user) && user.name != "root",
                         Who::Interactive => accounts.is_interactive(user),
-                        Who::WithPassword => matches!(facts.shadow()?.password(user).0, Password::Set(_)),
+                        Who::WithPassword => {
+                            matches!(facts.shadow()?.password(user).0, Password::Set(_) | Password::Empty)
+                        }
                         Who::WithoutValidShell => !user.has_login_shell() || !accounts.shells.lists(&user.shell),
                     };
             }

@@ -30,6 +30,8 @@ pub struct Account {
 pub enum Field {
     /// `x` (or `##name`): the password is in `shadow`.
     Shadowed,
+    /// `*` or `!` alone: nobody logs in with a password, and what `shadow` says is not looked at. There is nothing to hide.
+    Closed(Password),
     /// A password in the file that everybody may read; what `shadow` says is then not looked at (`pam_unix(8)`).
     Own(Password),
 }
@@ -39,6 +41,7 @@ impl Account {
         let field = match account.password {
             b"x" => Field::Shadowed,
             other if other.starts_with(b"##") => Field::Shadowed,
+            closed if !closed.is_empty() && closed.iter().all(|byte| b"*!".contains(byte)) => Field::Closed(Password::of(closed)),
             own => Field::Own(Password::of(own)),
         };
         Self {
@@ -118,6 +121,8 @@ mod tests {
     fn a_password_in_passwd_itself_is_told_from_a_shadowed_one() {
         assert_eq!(account("a:x:1:1::/:").field, Field::Shadowed);
         assert_eq!(account("a::1:1::/:").field, Field::Own(Password::Empty));
-        assert_eq!(account("a:*:1:1::/:").field, Field::Own(Password::None));
+        assert_eq!(account("a:*:1:1::/:").field, Field::Closed(Password::None));
+        assert_eq!(account("a:!!:1:1::/:").field, Field::Closed(Password::Locked));
+        assert_eq!(account("a:!x:1:1::/:").field, Field::Own(Password::Locked));
     }
 }

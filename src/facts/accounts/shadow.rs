@@ -72,7 +72,7 @@ impl Shadow {
     #[must_use]
     pub fn password<'s>(&'s self, user: &'s Account) -> (Password, &'s ImagePath, Option<u32>) {
         match (user.field, self.line(&user.name)) {
-            (Field::Own(own), _) => (own, &user.path, user.line),
+            (Field::Own(own) | Field::Closed(own), _) => (own, &user.path, user.line),
             (Field::Shadowed, Some(line)) => (line.password, &self.path, Some(line.line)),
             (Field::Shadowed, None) => (Password::Missing, &user.path, user.line),
         }
