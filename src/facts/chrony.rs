@@ -223,13 +223,11 @@ struct Reader<'i> {
 impl Reader<'_> {
     /// The main file; without one nothing is configured.
     fn main(&mut self, path: &ImagePath) -> Fact<()> {
-        match self.content(path)? {
-            Some(content) => self.directives(path, &content, 0),
-            None => {
-                self.found.refused.push(Unreadable::at(path, "it is not there, and chronyd does not start without it"));
-                Ok(())
-            }
+        if let Some(content) = self.content(path)? {
+            return self.directives(path, &content, 0);
         }
+        self.found.refused.push(Unreadable::at(path, "it is not there, and chronyd does not start without it"));
+        Ok(())
     }
 
     fn content(&mut self, path: &ImagePath) -> Fact<Option<Vec<u8>>> {

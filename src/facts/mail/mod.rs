@@ -11,7 +11,7 @@ mod sendmail;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::units::Start;
+use super::units::{Start, Units};
 use super::{Fact, Facts, Unreadable};
 use crate::path::ImagePath;
 
@@ -107,8 +107,7 @@ impl MailProgram {
     }
 
     /// The first of its units that starts.
-    fn started(self, facts: &Facts<'_>) -> Fact<Option<&'static str>> {
-        let units = facts.units()?;
+    fn started(self, units: &Units) -> Fact<Option<&'static str>> {
         for &unit in self.units() {
             if !matches!(units.starts(unit)?, Start::No) {
                 return Ok(Some(unit));
@@ -119,6 +118,7 @@ impl MailProgram {
 }
 
 pub(super) fn gather(facts: &Facts<'_>) -> Fact<Mail> {
+    let units = facts.units()?;
     let programs = [MailProgram::Postfix, MailProgram::Exim, MailProgram::Sendmail, MailProgram::Other];
     let server = |program: MailProgram| {
         let (file, listeners) = match program {
@@ -129,7 +129,7 @@ pub(super) fn gather(facts: &Facts<'_>) -> Fact<Mail> {
                 (ImagePath::new("/etc"), Err(Unreadable::because("karat does not read the configuration of this mail server")))
             }
         };
-        MailServer { program, started: program.started(facts), listeners, file }
+        MailServer { program, started: program.started(units), listeners, file }
     };
     Ok(Mail { servers: programs.map(server).into() })
 }

@@ -33,8 +33,8 @@ fn daemons(path: &ImagePath, content: &[u8]) -> Vec<Listener> {
             continue;
         }
         // A key counts by its first letter: A is the address.
-        let keys = value.split(',').filter_map(|part| part.split_once('='));
-        let address = keys.filter(|(key, _)| key.trim_start().starts_with(['A', 'a'])).last();
+        let mut keys = value.split(',').rev().filter_map(|part| part.split_once('='));
+        let address = keys.find(|(key, _)| key.trim_start().starts_with(['A', 'a']));
         found.push(match address {
             Some((_, address)) => listener(address.trim(), Some(line), "DaemonPortOptions"),
             None => listener("all", Some(line), "DaemonPortOptions names no address"),
