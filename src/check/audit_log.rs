@@ -49,6 +49,7 @@ impl AuditLog {
             mode_has: None,
             owner: self.owner.clone(),
             group: self.own_group.then(|| Names(vec![group.to_owned()])),
+            or_no_login: false,
             empty: None,
             when_none: WhenNone::NotApplicable,
         })
