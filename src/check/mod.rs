@@ -27,6 +27,7 @@ mod cloudwatch_agent;
 mod coredump;
 mod cron;
 mod default_kernel;
+mod dconf;
 mod file;
 mod firewall;
 mod groups;
@@ -225,6 +226,12 @@ checks! {
     ChronyUser: time_source::ChronyUser,
     /// What systemd does with core dumps.
     Coredump: coredump::Coredump,
+    /// A setting that users of the desktop, or its login screen, get from dconf.
+    Dconf: dconf::Dconf,
+    /// The databases of dconf.
+    DconfDatabases: dconf::DconfDatabases,
+    /// A setting of the GNOME display manager.
+    Gdm: dconf::Gdm,
     /// Hard limits of logins.
     Limit: limit::Limit,
     /// The mask that logins give to new files.

@@ -16,9 +16,11 @@ mod command;
 mod coredump;
 mod cron;
 mod default_kernel;
+mod dconf;
 mod drop_ins;
 mod files;
 pub mod firewall;
+mod gdm;
 pub mod journald;
 pub mod limits;
 pub mod login_defs;
@@ -55,8 +57,10 @@ pub use chrony::{Chrony, TimeSource};
 pub use coredump::Coredump;
 pub use cron::{Cron, Job as CronJob};
 pub use default_kernel::DefaultKernel;
+pub use dconf::{Dconf, Difference as DconfDifference};
 pub use files::{FileFact, FileState};
 pub use firewall::Firewall;
+pub use gdm::Gdm;
 pub use journald::Journald;
 pub use limits::Limits;
 pub use login_defs::{LoginDefs, UseraddDefaults};
@@ -301,6 +305,10 @@ facts! {
     chrony: Chrony = chrony::gather as Chrony after Os Units;
     /// What systemd does with core dumps.
     coredump: Coredump = coredump::gather as Coredump;
+    /// What dconf gives to users and to the login screen.
+    dconf: Dconf = dconf::gather as Dconf;
+    /// The configuration of GDM.
+    gdm: Gdm = gdm::gather as Gdm after Os;
     /// What a login may use.
     limits: Limits = limits::gather as Limits;
     /// What sudo allows, and how.

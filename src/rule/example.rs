@@ -90,6 +90,8 @@ pub struct EntrySpec {
     /// The content of a file.
     #[serde(default)]
     pub content: String,
+    /// The content of a file that is no text, in hexadecimal.
+    pub hex: Option<String>,
     /// Permission bits, `"0640"` or `0o640`; by default 0644, directories 0755.
     pub mode: Option<crate::check::Mode>,
     /// Owner; by default 0.
@@ -125,8 +127,11 @@ impl FileSpec {
             Self::Table(spec) => spec,
         };
         let kind = spec.kind.unwrap_or(if spec.link.is_some() { FileKind::Link } else { FileKind::File });
-        let content = spec.link.as_ref().unwrap_or(&spec.content).as_bytes();
-        let mut entry = Entry::new(kind, [&vec![0; spec.zeros.into()][..], content].concat());
+        let content = match &spec.hex {
+            Some(hex) => bytes_of_hex(hex).ok_or("the content is not hexadecimal")?,
+            None => spec.link.as_ref().unwrap_or(&spec.content).as_bytes().to_vec(),
+        };
+        let mut entry = Entry::new(kind, [vec![0; spec.zeros.into()], content].concat());
         entry.metadata.mode = spec.mode.map_or(entry.metadata.mode, |mode| mode.0);
         entry.metadata.uid = spec.uid;
         entry.metadata.gid = spec.gid;

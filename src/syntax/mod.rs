@@ -21,6 +21,8 @@ pub mod group;
 pub mod grub;
 pub mod grub_menu;
 pub mod iptables;
+pub mod gvdb;
+pub mod key_file;
 pub mod key_value;
 pub mod limits;
 pub mod login_defs;
