@@ -30,13 +30,11 @@ pub(super) struct Setting {
 
 impl Setting {
     /// As a compiled value of the same meaning is shown: without the quotes of a string.
-
     pub(super) fn shown(&self) -> String {
         text(&self.raw).unwrap_or_else(|| self.raw.clone())
     }
 
     /// Whether a compiled value is this one; of arrays and the like only the kind can be told.
-
     pub(super) fn means(&self, value: &gvdb::Value) -> bool {
         match &value.text {
             Some(compiled) => self.shown() == *compiled || plain(&self.raw) == Some(plain_number(compiled)),
