@@ -27,6 +27,7 @@ mod cloudwatch_agent;
 mod coredump;
 mod cron;
 mod default_kernel;
+mod crypto_policy;
 mod dconf;
 mod file;
 mod firewall;
@@ -226,6 +227,10 @@ checks! {
     ChronyUser: time_source::ChronyUser,
     /// What systemd does with core dumps.
     Coredump: coredump::Coredump,
+    /// The system-wide cryptographic policy by name.
+    CryptoPolicy: crypto_policy::CryptoPolicy,
+    /// What the system-wide cryptographic policy allows.
+    CryptoProperty: crypto_policy::CryptoProperty,
     /// A setting that users of the desktop, or its login screen, get from dconf.
     Dconf: dconf::Dconf,
     /// The databases of dconf.

@@ -16,6 +16,7 @@ mod command;
 mod coredump;
 mod cron;
 mod default_kernel;
+mod crypto_policy;
 mod dconf;
 mod drop_ins;
 mod files;
@@ -57,6 +58,8 @@ pub use chrony::{Chrony, TimeSource};
 pub use coredump::Coredump;
 pub use cron::{Cron, Job as CronJob};
 pub use default_kernel::DefaultKernel;
+pub(crate) use crypto_policy::scope_names as crypto_scopes;
+pub use crypto_policy::{CryptoPolicy, Property as CryptoPropertyValue};
 pub use dconf::{Dconf, Difference as DconfDifference};
 pub use files::{FileFact, FileState};
 pub use firewall::Firewall;
@@ -305,6 +308,8 @@ facts! {
     chrony: Chrony = chrony::gather as Chrony after Os Units;
     /// What systemd does with core dumps.
     coredump: Coredump = coredump::gather as Coredump;
+    /// The system-wide cryptographic policy.
+    crypto_policy: CryptoPolicy = crypto_policy::gather as CryptoPolicy;
     /// What dconf gives to users and to the login screen.
     dconf: Dconf = dconf::gather as Dconf;
     /// The configuration of GDM.

@@ -13,6 +13,7 @@ pub mod auditd_conf;
 pub mod capability;
 pub mod chrony;
 pub mod crontab;
+pub mod crypto_policy;
 pub mod dpkg;
 pub mod exim;
 pub mod firewalld;
