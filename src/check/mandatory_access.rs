@@ -6,7 +6,7 @@ use serde::Deserialize;
 use super::matcher::matched;
 use super::{Kind, Observed, unknown};
 use crate::facts::{FactId, Facts, Needs, SELINUX_CONFIG};
-use crate::finding::{Evidence, Outcome};
+use crate::finding::{Evidence, Outcome, Status};
 use crate::path::ImagePath;
 
 /// Every profile of AppArmor is in one of these modes: `enforce`, `complain`, `unconfined`, `disabled`.
@@ -35,6 +35,19 @@ pub enum SeLinuxSetting {
     Policy,
 }
 
+/// No process runs in a domain of SELinux. Only a running machine can tell; of an image it is for a person to find out.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct SeLinuxDomain {
+    /// The domain, such as `unconfined_service_t`.
+    pub domain: String,
+    /// Whether a process may run in it.
+    pub present: bool,
+}
+
+/// What every process runs as (`proc_pid_attr(5)`).
+const CONTEXTS: &str = "/proc/[0-9]*/attr/current";
+
 impl Kind for AppArmor {
     fn needs(&self, _: &Facts<'_>, needs: &mut Needs) {
         needs.fact(FactId::AppArmor);
@@ -62,6 +75,45 @@ impl Kind for AppArmor {
         let known = ["enforce", "complain", "unconfined", "disabled"];
         let wrong = self.modes.iter().find(|mode| !known.contains(&mode.as_str()));
         wrong.map(|mode| format!("'{mode}' is no mode; known: {}", known.join(", ")))
+    }
+}
+
+impl Kind for SeLinuxDomain {
+    fn needs(&self, _: &Facts<'_>, needs: &mut Needs) {
+        needs.running(CONTEXTS);
+    }
+
+    fn evaluate(&self, facts: &Facts<'_>) -> Outcome {
+        let files = match facts.running_contents(CONTEXTS) {
+            Some(Ok(files)) => files,
+            Some(Err(unreadable)) => return unknown(&unreadable),
+            None => {
+                let reason =
+                    format!("boot the image and look for processes in {} (ps -eZ): only a running machine has any", self.domain);
+                return Outcome { status: Status::Manual, reason: Some(reason), evidence: Vec::new(), total: 0 };
+            }
+        };
+        // A process that ended meanwhile, or that another security module answers for, has no context of SELinux.
+        let domain = |content: &[u8]| {
+            let context = String::from_utf8_lossy(content);
+            context.trim_end_matches(['\0', '\n']).split(':').nth(2).map(str::to_owned)
+        };
+        let inside: Vec<Evidence> = (files.iter())
+            .filter(|file| file.content.as_ref().ok().and_then(|content| domain(content)).as_ref() == Some(&self.domain))
+            .map(|file| {
+                Evidence::at(&file.path).found(&self.domain).expected(if self.present { "" } else { "a domain of its own" })
+            })
+            .collect();
+        if inside.is_empty() {
+            let none =
+                Evidence::at(&ImagePath::new("/proc")).found(format!("{} processes, none in {}", files.len(), self.domain));
+            return Outcome::decide(!self.present, vec![none]);
+        }
+        Outcome::decide(self.present, inside)
+    }
+
+    fn flaw(&self) -> Option<String> {
+        (!self.domain.ends_with("_t")).then(|| format!("'{}' is no domain: they end in _t", self.domain))
     }
 }
 

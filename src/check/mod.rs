@@ -20,15 +20,16 @@ mod audit_log;
 mod audit_program;
 mod audit_setting;
 mod audit_watch;
+mod authselect;
 mod automatic_updates;
 mod banner;
 mod boot;
 mod cloudwatch_agent;
 mod coredump;
 mod cron;
-mod default_kernel;
 mod crypto_policy;
 mod dconf;
+mod default_kernel;
 mod file;
 mod firewall;
 mod groups;
@@ -46,6 +47,7 @@ mod module;
 mod mount;
 mod newest_package;
 mod package;
+mod package_sources;
 mod pam;
 mod password_age;
 mod root_path;
@@ -155,6 +157,20 @@ checks! {
     SeLinux: mandatory_access::SeLinux,
     /// Updates that install themselves.
     AutomaticUpdates: automatic_updates::AutomaticUpdates,
+    /// An option of APT.
+    Apt: package_sources::Apt,
+    /// The archives of APT.
+    AptSources: package_sources::AptSources,
+    /// The profile of authselect.
+    Authselect: authselect::Authselect,
+    /// A setting of DNF.
+    Dnf: package_sources::Dnf,
+    /// A setting of the repositories of DNF.
+    DnfRepositories: package_sources::DnfRepositories,
+    /// Keys that rpm trusts.
+    PackageKeys: package_sources::PackageKeys,
+    /// The domains of SELinux that processes run in.
+    SeLinuxDomain: mandatory_access::SeLinuxDomain,
     /// Arguments of the kernel.
     BootArgument: boot::BootArgument,
     /// The boot loader's password.

@@ -56,6 +56,12 @@ pub struct Pam {
     pub enforced: Option<bool>,
     /// `false`: no line of this kind may be there.
     pub present: Option<bool>,
+    /// `true`: every line of the module that can be reached has to fit, not just one.
+    #[serde(default)]
+    pub every: bool,
+    /// `true`: of those, one that is the first of its whole stack need not: before it nobody has asked for a password.
+    #[serde(default)]
+    pub but_first: bool,
 }
 
 matched! {
@@ -96,13 +102,23 @@ impl Kind for Pam {
     fn evaluate(&self, facts: &Facts<'_>) -> Outcome {
         each_stack(facts, &self.service, self.stack, |steps, path| self.judge(steps, path))
     }
+
+    fn flaw(&self) -> Option<String> {
+        if self.every && self.present == Some(false) {
+            Some("every line has to fit, or none may be there: not both".into())
+        } else if self.but_first && !self.every {
+            Some("but-first leaves one line out of every = true".into())
+        } else {
+            None
+        }
+    }
 }
 
 impl Pam {
     fn judge(&self, steps: &[Step], path: &ImagePath) -> Outcome {
         let asked = |module: &str| steps.iter().position(|step| step.reachable && step.module.name() == module);
         let (first_before, first_after) = (self.before.as_deref().and_then(asked), self.after.as_deref().and_then(asked));
-        let mut misses = Vec::new();
+        let (mut misses, mut hits, mut wrong) = (Vec::new(), Vec::new(), false);
         for (index, step) in steps.iter().enumerate().filter(|(_, step)| step.module.name() == self.module) {
             let place = Evidence::at(&step.path).line(step.module.line).found(format!(
                 "{} {}",
@@ -117,9 +133,15 @@ impl Pam {
             });
             let refuses = matches!(step.module.control.action("perm_denied"), Action::Bad | Action::Die);
             let enforced = self.enforced.is_none_or(|wanted| wanted == refuses);
-            if step.reachable && in_place && with && enforced {
-                return Outcome::decide(self.present != Some(false), vec![place.expected(self.words())]);
+            if step.reachable && (self.but_first && index == 0 || in_place && with && enforced) {
+                hits.push(place.expected(self.words()));
+                if self.every {
+                    continue;
+                }
+                return Outcome::decide(self.present != Some(false), hits);
             }
+            // What is never asked harms nothing; it is no more than a hint where nothing else is there.
+            wrong |= step.reachable;
             let why = if !step.reachable {
                 "no result of the modules before it leads here"
             } else if !in_place {
@@ -130,6 +152,9 @@ impl Pam {
                 "its control says otherwise of a refusal"
             };
             misses.push(place.expected(self.words()).because(why));
+        }
+        if self.every && !wrong && !hits.is_empty() {
+            return Outcome::pass(hits);
         }
         if misses.is_empty() {
             misses.push(Evidence::at(path).found(format!("no {}", self.module)).expected(self.words()));

@@ -8,16 +8,19 @@
 pub mod accounts;
 mod aide;
 mod apparmor;
+mod apt;
 mod audit;
 mod auditd;
+mod authselect;
 mod boot;
 mod chrony;
 mod command;
 mod coredump;
 mod cron;
-mod default_kernel;
 mod crypto_policy;
 mod dconf;
+mod default_kernel;
+mod dnf;
 mod drop_ins;
 mod files;
 pub mod firewall;
@@ -51,16 +54,20 @@ use rayon::prelude::*;
 pub use accounts::{Accounts, Shadow};
 pub use aide::{Aide, AideRule};
 pub use apparmor::{AppArmor, Profile, ProfileMode};
+pub use apt::Apt;
+pub use audit::{AuditRule, AuditRules};
 pub use audit::{AuditRule, AuditRules, Generated};
 pub use auditd::Auditd;
+pub use authselect::{Authselect, names_module as authselect_names_module};
 pub use boot::{Boot, BootEntry, BootPassword, Defaults as BootDefaults, argument as boot_argument};
 pub use chrony::{Chrony, TimeSource};
 pub use coredump::Coredump;
 pub use cron::{Cron, Job as CronJob};
-pub use default_kernel::DefaultKernel;
 pub(crate) use crypto_policy::scope_names as crypto_scopes;
 pub use crypto_policy::{CryptoPolicy, Property as CryptoPropertyValue};
 pub use dconf::{Dconf, Difference as DconfDifference};
+pub use default_kernel::DefaultKernel;
+pub use dnf::Dnf;
 pub use files::{FileFact, FileState};
 pub use firewall::Firewall;
 pub use gdm::Gdm;
@@ -310,6 +317,12 @@ facts! {
     coredump: Coredump = coredump::gather as Coredump;
     /// The system-wide cryptographic policy.
     crypto_policy: CryptoPolicy = crypto_policy::gather as CryptoPolicy;
+    /// DNF and its repositories.
+    dnf: Dnf = dnf::gather as Dnf;
+    /// APT and its archives.
+    apt: Apt = apt::gather as Apt;
+    /// The profile that authselect made the stacks of PAM from.
+    authselect: Authselect = authselect::gather as Authselect;
     /// What dconf gives to users and to the login screen.
     dconf: Dconf = dconf::gather as Dconf;
     /// The configuration of GDM.

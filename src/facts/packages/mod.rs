@@ -118,13 +118,15 @@ pub struct Packages {
     pub installed: Vec<Package>,
     /// What was removed but for its configuration (dpkg's `config-files`), sorted likewise. Not installed.
     pub removed: Vec<Package>,
+    /// Keys that the package manager keeps among the packages and trusts: what rpm calls version and release of `gpg-pubkey`. Sorted.
+    pub keys: Vec<String>,
     /// Databases of other families that hold packages too: such as rpm's on a Debian with `rpm` in it.
     pub others: Vec<(Family, ImagePath)>,
 }
 
 impl Packages {
     fn new(family: Family, database: ImagePath) -> Self {
-        Self { family, database, installed: Vec::new(), removed: Vec::new(), others: Vec::new() }
+        Self { family, database, installed: Vec::new(), removed: Vec::new(), keys: Vec::new(), others: Vec::new() }
     }
 
     /// The architecture most packages have, leaving out those for any.
@@ -161,6 +163,7 @@ impl Packages {
         let key = |package: &Package| (package.name.clone(), package.architecture.clone(), package.version.clone());
         self.installed.sort_by_cached_key(key);
         self.removed.sort_by_cached_key(key);
+        self.keys.sort_unstable();
     }
 
     /// A list in words, `name version` or `name version architecture`, for a system of this `ID`: the packages of an example.
@@ -188,7 +191,10 @@ impl Packages {
             _ => Err(format!("'{words}' is no package: write its name and its version")),
         };
         let mut packages = Self::new(family, ImagePath::new(database));
-        packages.installed = list.iter().map(parse).collect::<Result<_, _>>()?;
+        let all = list.iter().map(parse).collect::<Result<Vec<_>, _>>()?;
+        let (keys, installed) = all.into_iter().partition(|package| package.name == rpm::KEY);
+        packages.installed = installed;
+        packages.keys = keys.into_iter().map(|key: Package| key.version).collect();
         packages.sort();
         Ok(packages)
     }

@@ -10,7 +10,7 @@ use crate::syntax::rpmdb::{self, Format};
 const DIRECTORIES: [&str; 3] = ["/usr/lib/sysimage/rpm", "/var/lib/rpm", "/usr/share/rpm"];
 
 /// A trusted key, which rpm stores as if it were a package.
-const KEY: &str = "gpg-pubkey";
+pub(super) const KEY: &str = "gpg-pubkey";
 
 /// Most packages one database may hold: more than any distribution offers.
 const MAX_PACKAGES: usize = 250_000;
@@ -73,7 +73,9 @@ fn packages(root: Rootfs<'_>, format: Format, database: &ImagePath) -> Result<Pa
         if packages.installed.len() == MAX_PACKAGES {
             return Err(format!("it is beyond the limit of {MAX_PACKAGES} packages"));
         }
-        if package.name != KEY {
+        if package.name == KEY {
+            packages.keys.push(format!("{}-{}", package.version, package.release));
+        } else {
             let epoch = package.epoch.map(|epoch| format!("{epoch}:")).unwrap_or_default();
             packages.installed.push(Package {
                 name: package.name.to_owned(),
