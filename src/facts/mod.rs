@@ -55,7 +55,6 @@ pub use accounts::{Accounts, Shadow};
 pub use aide::{Aide, AideRule};
 pub use apparmor::{AppArmor, Profile, ProfileMode};
 pub use apt::Apt;
-pub use audit::{AuditRule, AuditRules};
 pub use audit::{AuditRule, AuditRules, Generated};
 pub use auditd::Auditd;
 pub use authselect::{Authselect, names_module as authselect_names_module};
