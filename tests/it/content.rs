@@ -56,8 +56,8 @@ fn a_command_that_mends_takes_the_values_of_parameters() {
         let shell = rule.fix.shell.clone().unwrap_or_default();
         for (name, value) in &rule.params {
             let literal = match value {
-                serde_json::Value::String(text) => text.clone(),
-                serde_json::Value::Number(number) => number.to_string(),
+                Value::String(text) => text.clone(),
+                Value::Number(number) => number.to_string(),
                 _ => continue,
             };
             let is_word = |character: char| character.is_alphanumeric() || matches!(character, '_' | '-' | '.' | '/' | '$');
