@@ -1,6 +1,6 @@
 //! Which controls of a benchmark are judged, with which values.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use serde_json::Value;
@@ -60,6 +60,18 @@ pub enum SelectError {
         /// What there is.
         known: Vec<String>,
     },
+    /// The benchmark has no such level.
+    #[error("{benchmark} has no level {level} in the profile '{profile}'; it has {}", .known.iter().map(u8::to_string).collect::<Vec<_>>().join(", "))]
+    NoSuchLevel {
+        /// The benchmark.
+        benchmark: String,
+        /// The profile.
+        profile: String,
+        /// What was asked for.
+        level: u8,
+        /// What there is.
+        known: Vec<u8>,
+    },
     /// The benchmark has no such control.
     #[error("{benchmark} has no control '{name}'{}", .near.as_ref().map(|near| format!("; the nearest is '{near}'")).unwrap_or_default())]
     NoSuchControl {
@@ -106,8 +118,12 @@ pub fn select(benchmark: &Benchmark, rules: &BTreeMap<String, Arc<Rule>>, choice
             return Err(SelectError::NoSuchRule { name: name.clone(), near });
         }
     }
-    let highest = benchmark.control.iter().filter_map(|control| control.level.of(profile)).max().unwrap_or(1);
-    let most = choice.level.unwrap_or(highest);
+    let levels: BTreeSet<u8> = benchmark.control.iter().filter_map(|control| control.level.of(profile)).collect();
+    let most = choice.level.or(levels.last().copied()).unwrap_or(1);
+    if !levels.contains(&most) && !levels.is_empty() {
+        let (benchmark, profile, known) = (benchmark.id.clone(), profile.to_owned(), levels.into_iter().collect());
+        return Err(SelectError::NoSuchLevel { benchmark, profile, level: most, known });
+    }
     let mut ready: BTreeMap<String, Arc<Instance>> = BTreeMap::new();
     let mut controls = Vec::new();
     for control in &benchmark.control {

@@ -106,12 +106,12 @@ impl Groups {
             let expected = format!("only {}", names.0.join(", "));
             wrong.push(Outcome::fail(vec![place(group).found(format!("{}: gid {}", group.name, group.gid)).expected(expected)]));
         }
-        let members = accounts.members(group);
         match self.empty {
-            Some(true) if !members.is_empty() => {
-                // Those whose primary group it is stand in passwd.
-                let primary = members.iter().filter_map(|member| accounts.user(member)).filter(|user| user.gid == group.gid);
-                let mut evidence: Vec<Evidence> = (primary)
+            // Those whose primary group it is stand in passwd. Of several groups with the same number they are told for the first.
+            Some(true) => {
+                let first = accounts.group_of(group.gid).is_none_or(|first| first == group);
+                let primary = if first { accounts.primary_of(group.gid).collect() } else { Vec::new() };
+                let mut evidence: Vec<Evidence> = (primary.into_iter())
                     .map(|user| super::accounts::place(user).found(format!("{}: gid {}", user.name, user.gid)))
                     .map(|evidence| evidence.expected(format!("nobody in the group {}", group.name)))
                     .collect();
@@ -119,9 +119,11 @@ impl Groups {
                     let found = format!("{}: {}", group.name, group.members.join(","));
                     evidence.insert(0, place(group).found(found).expected("no members"));
                 }
-                wrong.push(Outcome::fail(evidence));
+                if !evidence.is_empty() {
+                    wrong.push(Outcome::fail(evidence));
+                }
             }
-            Some(false) if members.is_empty() => {
+            Some(false) if group.members.is_empty() && accounts.primary_of(group.gid).next().is_none() => {
                 wrong.push(Outcome::fail(vec![place(group).found(format!("{}: nobody", group.name)).expected("members")]));
             }
             _ => {}

@@ -3,6 +3,8 @@
 //! The main file comes first, then the files of the folder in the order of the C locale. Who is named by himself is ruled by that, then
 //! groups count, then everybody (`*`); of two lines of the same kind the last (`setup_limits`).
 
+use std::collections::BTreeMap;
+
 use super::{Fact, Facts, Unreadable};
 use crate::image::ReadError;
 use crate::path::{ImagePath, printable};
@@ -57,8 +59,9 @@ impl Limits {
     #[must_use]
     pub fn hard(&self, item: &str) -> Vec<LimitInForce> {
         let counts = |limit: &Limit| limit.hard && limit.item.as_deref().is_none_or(|named| named == item);
-        let mut all: Vec<LimitInForce> = Vec::new();
-        for (path, limit) in self.lines.iter().filter(|(_, limit)| counts(limit)) {
+        // What counts of a domain is its last line; the domains come in the order of those.
+        let mut last: BTreeMap<String, (usize, LimitInForce)> = BTreeMap::new();
+        for (at, (path, limit)) in self.lines.iter().filter(|(_, limit)| counts(limit)).enumerate() {
             let free = limit.item.is_none() || ["-1", "unlimited", "infinity"].contains(&limit.value.as_str());
             let found = LimitInForce {
                 domain: printable(limit.domain.as_bytes()),
@@ -69,12 +72,12 @@ impl Limits {
             };
             // What is no number is passed over (`process_limit`).
             if found.number.is_some() {
-                all.retain(|old| old.domain != found.domain);
-                all.push(found);
+                last.insert(found.domain.clone(), (at, found));
             }
         }
-        all.sort_by_key(|found| found.domain != "*");
-        all
+        let mut all: Vec<(usize, LimitInForce)> = last.into_values().collect();
+        all.sort_by_key(|(at, found)| (found.domain != "*", *at));
+        all.into_iter().map(|(_, found)| found).collect()
     }
 }
 

@@ -47,6 +47,7 @@ pub mod units;
 mod updates;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use jiff::civil::Date;
 use rayon::prelude::*;
@@ -92,7 +93,7 @@ pub use tree::{Selector, TreeFact, TreeMatch, TreeMatches};
 pub use units::Units;
 pub use updates::{Updater, Updates};
 
-use crate::image::{ReadError, Rootfs};
+use crate::image::{Budget, ReadError, Rootfs};
 use crate::path::ImagePath;
 
 /// What is known, or why it is not.
@@ -231,14 +232,14 @@ macro_rules! facts {
             }
 
             fn gather(self, facts: &Facts<'_>) -> Gathered {
-                match self { $(Self::$id => Gathered::$id(Box::new($gather(facts))),)+ }
+                match self { $(Self::$id => Gathered::$id(Arc::new($gather(facts))),)+ }
             }
         }
 
-        enum Gathered { $($id(Box<Fact<$type>>),)+ }
+        enum Gathered { $($id(Arc<Fact<$type>>),)+ }
 
-        #[derive(Default)]
-        struct Known { $($name: Option<Box<Fact<$type>>>,)+ }
+        #[derive(Clone, Default)]
+        struct Known { $($name: Option<Arc<Fact<$type>>>,)+ }
 
         impl Known {
             fn keep(&mut self, gathered: Gathered) {
@@ -408,7 +409,7 @@ impl<'i> Facts<'i> {
             if ready.is_empty() {
                 break;
             }
-            let gathered: Vec<Gathered> = ready.par_iter().map(|id| id.gather(self)).collect();
+            let gathered: Vec<Gathered> = ready.par_iter().map(|id| id.gather(&self.within(&Budget::default()))).collect();
             gathered.into_iter().for_each(|fact| self.known.keep(fact));
         }
         let root = self.target.root;
@@ -416,12 +417,25 @@ impl<'i> Facts<'i> {
         let found: Vec<_> = files.par_iter().map(|&pattern| (pattern.clone(), files::states(root, pattern))).collect();
         self.files.extend(found);
         let contents: Vec<_> = asked.contents.difference(&done.contents).collect();
-        let found: Vec<_> = contents.par_iter().map(|&pattern| (pattern.clone(), files::contents(root, pattern))).collect();
+        let found: Vec<_> = contents
+            .par_iter()
+            .map(|&pattern| (pattern.clone(), files::contents(root.within(&Budget::default()), pattern)))
+            .collect();
         self.contents.extend(found);
         if let Some(running) = self.target.running {
             let asked = asked.running.difference(&done.running);
-            self.running.extend(asked.map(|pattern| (pattern.clone(), files::contents(running, pattern))));
+            let contents = |pattern: &String| files::contents(running.within(&Budget::default()), pattern);
+            self.running.extend(asked.map(|pattern| (pattern.clone(), contents(pattern))));
         }
+    }
+
+    /// What is known, for gathering one more fact within a budget of its own.
+    fn within<'b>(&self, budget: &'b Budget) -> Facts<'b>
+    where
+        'i: 'b,
+    {
+        let target = Target { root: self.target.root.within(budget), ..self.target.clone() };
+        Facts { known: self.known.clone(), ..Facts::none(target) }
     }
 
     fn add_trees(&mut self, asked: &Needs, done: &Needs) {

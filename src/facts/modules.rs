@@ -144,7 +144,7 @@ fn kernels(root: Rootfs<'_>) -> Fact<Vec<Kernel>> {
 
 /// A kernel by its index; nothing where a directory is only left over from one.
 fn kernel(root: Rootfs<'_>, path: ImagePath) -> Fact<Option<Kernel>> {
-    let index = |name: &str| match root.read(&path.join(name)) {
+    let index = |name: &str| match root.read_list(&path.join(name)) {
         Ok(content) => Ok(Some(by_name(&content))),
         Err(error) if error.is_absent() => Ok(None),
         Err(error) => Err(Unreadable::reading(&path.join(name), &error)),

@@ -1,5 +1,7 @@
 //! The result of one check, and how results combine.
 
+use std::collections::BTreeSet;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -51,6 +53,8 @@ pub struct Outcome {
 impl Outcome {
     /// More evidence than this is counted and not kept: the first ones in order are.
     pub const MAX_EVIDENCE: usize = 1_000;
+    /// More reasons than this are counted and not told: a reason is a sentence, and not a list of everything.
+    pub const MAX_REASONS: usize = 20;
 
     fn new(status: Status, reason: Option<String>, evidence: Vec<Evidence>) -> Self {
         let total = evidence.len() as u64;
@@ -126,13 +130,21 @@ impl Outcome {
             return Self::unknown("nothing was checked", Vec::new());
         };
         let mut combined = Self::new(status, None, Vec::new());
-        let mut reasons: Vec<String> = Vec::new();
+        let (mut reasons, mut more): (Vec<String>, BTreeSet<String>) = (Vec::new(), BTreeSet::new());
         for outcome in outcomes.into_iter().filter(|outcome| outcome.status == status) {
             combined.total += outcome.total;
-            combined.evidence.extend(outcome.evidence);
-            reasons.extend(outcome.reason.filter(|reason| !reasons.contains(reason)));
+            combined
+                .evidence
+                .extend(outcome.evidence.into_iter().take(Self::MAX_EVIDENCE.saturating_sub(combined.evidence.len())));
+            match outcome.reason.filter(|reason| !reasons.contains(reason)) {
+                Some(reason) if reasons.len() < Self::MAX_REASONS => reasons.push(reason),
+                Some(reason) => _ = more.insert(reason),
+                None => {}
+            }
         }
-        combined.evidence.truncate(Self::MAX_EVIDENCE);
+        if !more.is_empty() {
+            reasons.push(format!("and {} more reasons", more.len()));
+        }
         combined.reason = (!reasons.is_empty()).then(|| reasons.join("; "));
         combined
     }
@@ -183,6 +195,14 @@ mod tests {
     #[test]
     fn nothing_checked_is_not_a_pass() {
         assert_eq!(all(&[]), Status::Unknown);
+    }
+
+    #[test]
+    fn very_many_reasons_are_counted_and_the_first_told() {
+        let each = |number| Outcome::unknown(format!("file {number} cannot be read"), Vec::new());
+        let combined = Outcome::all((0..50_000).map(each).collect());
+        let reason = combined.reason.unwrap();
+        assert!(reason.starts_with("file 0 cannot") && reason.ends_with("; and 49980 more reasons"), "{reason}");
     }
 
     #[test]

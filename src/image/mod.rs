@@ -10,7 +10,7 @@ mod walk;
 use std::io::{self, Read};
 
 pub use memory::{Entry, MemoryImage};
-pub use rootfs::{Limits, ReadError, Resolved, Rootfs};
+pub use rootfs::{Budget, Limits, ReadError, Resolved, Rootfs};
 pub use walk::{Attributes, Coverage, Gap, Visitor, walk_by_directories};
 
 use crate::path::ImagePath;

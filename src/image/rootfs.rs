@@ -2,6 +2,8 @@
 
 use std::collections::VecDeque;
 use std::io::{self, Read};
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering::Relaxed;
 
 use globset::{GlobBuilder, GlobMatcher};
 
@@ -13,19 +15,80 @@ use crate::path::ImagePath;
 pub struct Limits {
     /// Links followed for one path; Linux itself stops at 40 (`path_resolution(7)`).
     pub links: u32,
-    /// Bytes of one file. No configuration file of a real system comes near.
+    /// Bytes of one file of configuration. People and packages write some kilobytes; this is a passwd of 15,000 accounts.
     pub file: u64,
-    /// Bytes of a database read whole (package databases).
+    /// Lines of one such file. A parser keeps some hundred bytes for a line, however short it is.
+    pub lines: u64,
+    /// Bytes of one list made by a tool, such as `modules.dep` or the files of a package; those of Debian stay below 4 MiB.
+    pub list: u64,
+    /// Bytes of a database read whole (package databases); those of large installations have some hundred MiB.
     pub database: u64,
-    /// Entries of one directory looked at by a glob.
+    /// Entries of one directory; the largest that is read, `/var/lib/dpkg/info`, has some ten thousand.
     pub directory: usize,
     /// Paths one glob may give.
     pub matches: usize,
 }
 
+impl Limits {
+    /// The usual ones.
+    pub const USUAL: Self = Self {
+        links: 40,
+        file: 1 << 20,
+        lines: 50_000,
+        list: 16 << 20,
+        database: 512 << 20,
+        directory: 100_000,
+        matches: 100_000,
+    };
+}
+
 impl Default for Limits {
     fn default() -> Self {
-        Self { links: 40, file: 16 << 20, database: 512 << 20, directory: 200_000, matches: 100_000 }
+        Self::USUAL
+    }
+}
+
+/// What one fact may read of configuration in all, however many files there are and however often they include one another.
+#[derive(Debug, Default)]
+pub struct Budget {
+    bytes: AtomicU64,
+    lines: AtomicU64,
+    files: AtomicU64,
+}
+
+impl Budget {
+    /// Bytes of all files. The unit files of a full desktop have some 2 MiB.
+    pub const BYTES: u64 = 16 << 20;
+    /// Lines of all files.
+    pub const LINES: u64 = 200_000;
+    /// Files.
+    pub const FILES: u64 = 20_000;
+
+    /// Whether there is room for a file of this many bytes, asked before it is read.
+    fn room(&self, bytes: u64) -> Result<(), ReadError> {
+        self.within(bytes, 0, 1)
+    }
+
+    /// Takes a file into account. What does not fit is counted all the same, so that nothing is read any more after it.
+    fn spend(&self, bytes: u64, lines: u64) -> Result<(), ReadError> {
+        let fits = self.within(bytes, lines, 1);
+        for (spent, more) in [(&self.bytes, bytes), (&self.lines, lines), (&self.files, 1)] {
+            spent.fetch_add(more, Relaxed);
+        }
+        fits
+    }
+
+    fn within(&self, bytes: u64, lines: u64, files: u64) -> Result<(), ReadError> {
+        for (spent, more, limit, unit) in [
+            (&self.bytes, bytes, Self::BYTES, "bytes"),
+            (&self.lines, lines, Self::LINES, "lines"),
+            (&self.files, files, Self::FILES, "files"),
+        ] {
+            if spent.load(Relaxed).saturating_add(more) > limit {
+                return Err(ReadError::TooMuch { limit, unit });
+            }
+        }
+        Ok(())
     }
 }
 
@@ -54,7 +117,15 @@ pub enum ReadError {
     TooLarge {
         /// The limit.
         limit: u64,
-        /// Bytes, entries or paths.
+        /// Bytes, lines, entries or paths.
+        unit: &'static str,
+    },
+    /// One file more than all of the same fact may be together.
+    #[error("with the files read before it, it is beyond the limit of {limit} {unit} for all of them")]
+    TooMuch {
+        /// The limit.
+        limit: u64,
+        /// Bytes, lines or files.
         unit: &'static str,
     },
     /// The backend could not.
@@ -75,6 +146,8 @@ impl From<io::Error> for ReadError {
         match error.kind() {
             io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => Self::NotFound,
             io::ErrorKind::PermissionDenied => Self::Io("permission denied".into()),
+            // How a backend says that a directory has more names than it may.
+            io::ErrorKind::FileTooLarge => Self::TooLarge { limit: Limits::USUAL.directory as u64, unit: "entries" },
             // The text of an error may differ from host to host and must not reach a report; the kind does not.
             kind => Self::Io(kind.to_string()),
         }
@@ -97,13 +170,23 @@ pub struct Resolved {
 pub struct Rootfs<'i> {
     image: &'i dyn Image,
     limits: Limits,
+    budget: Option<&'i Budget>,
 }
 
 impl<'i> Rootfs<'i> {
     /// Over this image, with the usual limits.
     #[must_use]
     pub fn new(image: &'i dyn Image) -> Self {
-        Self { image, limits: Limits::default() }
+        Self { image, limits: Limits::USUAL, budget: None }
+    }
+
+    /// The same, with all that is [read](Rootfs::read) counted.
+    #[must_use]
+    pub fn within<'b>(self, budget: &'b Budget) -> Rootfs<'b>
+    where
+        'i: 'b,
+    {
+        Rootfs { budget: Some(budget), ..self }
     }
 
     /// The limits in force.
@@ -200,12 +283,30 @@ impl<'i> Rootfs<'i> {
         }
     }
 
-    /// The whole content of a regular file, links followed, within [`Limits::file`].
+    /// The whole content of a regular file of configuration, links followed, within [`Limits::file`] and [`Limits::lines`], and within
+    /// the [`Budget`] of all that are read for the same fact.
     ///
     /// # Errors
-    /// [`ReadError::Kind`] for anything that is no regular file, [`ReadError::TooLarge`]; otherwise as [`Rootfs::resolve`].
+    /// [`ReadError::Kind`] for anything that is no regular file, [`ReadError::TooLarge`] and [`ReadError::TooMuch`]; otherwise as
+    /// [`Rootfs::resolve`].
     pub fn read(&self, path: &ImagePath) -> Result<Vec<u8>, ReadError> {
-        self.read_up_to(path, self.limits.file)
+        let content = self.read_up_to(path, self.limits.file, self.budget)?;
+        let lines = memchr::memchr_iter(b'\n', &content).count() as u64;
+        if lines > self.limits.lines {
+            return Err(ReadError::TooLarge { limit: self.limits.lines, unit: "lines" });
+        }
+        if let Some(budget) = self.budget {
+            budget.spend(content.len() as u64, lines)?;
+        }
+        Ok(content)
+    }
+
+    /// The same for a list made by a tool, within [`Limits::list`] alone.
+    ///
+    /// # Errors
+    /// As [`Rootfs::read`].
+    pub fn read_list(&self, path: &ImagePath) -> Result<Vec<u8>, ReadError> {
+        self.read_up_to(path, self.limits.list, None)
     }
 
     /// The same for a database, within [`Limits::database`].
@@ -213,7 +314,7 @@ impl<'i> Rootfs<'i> {
     /// # Errors
     /// As [`Rootfs::read`].
     pub fn read_database(&self, path: &ImagePath) -> Result<Vec<u8>, ReadError> {
-        self.read_up_to(path, self.limits.database)
+        self.read_up_to(path, self.limits.database, None)
     }
 
     /// The beginning of a regular file, links followed: at most this many bytes.
@@ -230,7 +331,7 @@ impl<'i> Rootfs<'i> {
         Ok(content)
     }
 
-    fn read_up_to(&self, path: &ImagePath, limit: u64) -> Result<Vec<u8>, ReadError> {
+    fn read_up_to(&self, path: &ImagePath, limit: u64, budget: Option<&Budget>) -> Result<Vec<u8>, ReadError> {
         let found = self.resolve(path)?;
         if found.metadata.kind != FileKind::File {
             return Err(ReadError::Kind { found: found.metadata.kind, wanted: FileKind::File });
@@ -238,6 +339,9 @@ impl<'i> Rootfs<'i> {
         let too_large = ReadError::TooLarge { limit, unit: "bytes" };
         if found.metadata.size > limit {
             return Err(too_large);
+        }
+        if let Some(budget) = budget {
+            budget.room(found.metadata.size)?;
         }
         let mut content = Vec::new();
         // One byte more than allowed: a file that grew, or lies about its size (`/proc`), is found out.
@@ -251,13 +355,16 @@ impl<'i> Rootfs<'i> {
     /// The names in a directory, links followed, sorted by byte.
     ///
     /// # Errors
-    /// [`ReadError::Kind`] if it is no directory; otherwise as [`Rootfs::resolve`].
+    /// [`ReadError::Kind`] if it is no directory, [`ReadError::TooLarge`]; otherwise as [`Rootfs::resolve`].
     pub fn read_dir(&self, path: &ImagePath) -> Result<Vec<Vec<u8>>, ReadError> {
         let found = self.resolve(path)?;
         if found.metadata.kind != FileKind::Directory {
             return Err(ReadError::Kind { found: found.metadata.kind, wanted: FileKind::Directory });
         }
         let mut names = self.image.read_dir(&found.path)?;
+        if names.len() > self.limits.directory {
+            return Err(ReadError::TooLarge { limit: self.limits.directory as u64, unit: "entries" });
+        }
         names.sort_unstable();
         Ok(names)
     }
@@ -322,9 +429,6 @@ impl<'i> Rootfs<'i> {
     /// The names below a path that may be no directory at all (then none).
     fn names_of(&self, path: &ImagePath) -> Result<Vec<Vec<u8>>, ReadError> {
         match self.read_dir(path) {
-            Ok(names) if names.len() > self.limits.directory => {
-                Err(ReadError::TooLarge { limit: self.limits.directory as u64, unit: "entries" })
-            }
             Err(ReadError::Kind { .. } | ReadError::NotFound | ReadError::Dangling) => Ok(Vec::new()),
             other => other,
         }
@@ -408,6 +512,39 @@ mod tests {
         entry.metadata.size = 10 << 30;
         let image = MemoryImage::new().with("/big", entry);
         assert!(matches!(read(&image, "/big"), Err(ReadError::TooLarge { .. })));
+    }
+
+    #[test]
+    fn a_file_of_very_many_lines_is_refused() {
+        let image = MemoryImage::new().file("/a", "\n".repeat(50_001)).file("/b", "\n".repeat(50_000));
+        assert_eq!(read(&image, "/a"), Err(ReadError::TooLarge { limit: 50_000, unit: "lines" }));
+        assert!(read(&image, "/b").is_ok());
+        assert!(Rootfs::new(&image).read_list(&ImagePath::new("/a")).is_ok());
+    }
+
+    #[test]
+    fn what_is_read_within_one_budget_is_bounded_however_it_is_cut_up() {
+        let image = MemoryImage::new().file("/big", "x".repeat(1 << 20)).file("/lines", "\n".repeat(50_000)).file("/small", "x");
+        let reads = |path: &str| {
+            let budget = Budget::default();
+            let root = Rootfs::new(&image).within(&budget);
+            let path = ImagePath::new(path);
+            let read = (0..).map(|_| root.read(&path)).take_while(Result::is_ok).count();
+            (read, root.read(&path).unwrap_err())
+        };
+        assert_eq!(reads("/big"), (16, ReadError::TooMuch { limit: 16 << 20, unit: "bytes" }));
+        assert_eq!(reads("/lines"), (4, ReadError::TooMuch { limit: 200_000, unit: "lines" }));
+        assert_eq!(reads("/small"), (20_000, ReadError::TooMuch { limit: 20_000, unit: "files" }));
+    }
+
+    #[test]
+    fn a_directory_of_very_many_names_is_refused() {
+        let mut image = MemoryImage::new();
+        for number in 0..=100_000 {
+            image.insert(ImagePath::new(format!("/d/{number}")), super::super::Entry::new(FileKind::File, ""));
+        }
+        let refused = Err(ReadError::TooLarge { limit: 100_000, unit: "entries" });
+        assert_eq!(Rootfs::new(&image).read_dir(&ImagePath::new("/d")), refused);
     }
 
     #[test]

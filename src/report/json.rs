@@ -35,7 +35,7 @@ struct Beside {
 #[derive(Debug, thiserror::Error)]
 pub enum ReadError {
     /// It is not JSON, or not that of a scan.
-    #[error("it is no scan saved by karat: {0}")]
+    #[error("it is no scan saved by karat")]
     Json(#[from] serde_json::Error),
     /// It was written by a later karat.
     #[error("it was written by a later version of karat (format {found}; this one reads up to {VERSION})")]

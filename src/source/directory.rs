@@ -13,7 +13,7 @@ use rustix::io::Errno;
 use super::beneath::Beneath;
 use super::status::{Status, Statuses};
 use super::{SourceError, foreign, shown, walk};
-use crate::image::{Coverage, FileKind, Image, Metadata, ReadError, Visitor};
+use crate::image::{Coverage, FileKind, Image, Limits, Metadata, ReadError, Visitor};
 use crate::path::{ImagePath, printable};
 
 /// What `getdents64(2)` fills at once; the size glibc uses too.
@@ -30,9 +30,6 @@ pub struct Directory {
 }
 
 impl Directory {
-    /// More names than this in one directory are refused, as nothing that is read by name has as many. The walk has no such limit.
-    const MAX_NAMES: usize = 1_000_000;
-
     /// Opens a directory of the host; links in this path are followed, as its user means them.
     ///
     /// # Errors
@@ -177,7 +174,8 @@ impl Image for Directory {
             if name != b"." && name != b".." {
                 names.push(name);
             }
-            if names.len() > Self::MAX_NAMES {
+            // More are refused by `Rootfs` in any case. The walk has no such limit.
+            if names.len() > Limits::USUAL.directory {
                 return Err(io::ErrorKind::FileTooLarge.into());
             }
         }

@@ -52,7 +52,7 @@ pub(super) struct Judged {
     #[arg(short, long, value_name = "ID|FILE")]
     pub(super) benchmark: Option<String>,
     /// The highest level to include; without it, every level
-    #[arg(short, long, value_name = "LEVEL")]
+    #[arg(short, long, value_name = "LEVEL", value_parser = level, allow_negative_numbers = true)]
     pub(super) level: Option<u8>,
     /// The profile of the benchmark, such as server or workstation
     #[arg(long)]
@@ -94,10 +94,10 @@ pub(super) struct Gate {
     #[arg(long, value_name = "SEVERITY", value_parser = severities())]
     pub(super) fail_on: Option<Severity>,
     /// How many findings may remain unknown
-    #[arg(long, value_name = "NUMBER")]
+    #[arg(long, value_name = "NUMBER", value_parser = count, allow_negative_numbers = true)]
     pub(super) max_unknown: Option<u64>,
     /// The least score with which an image may ship, 0 to 100
-    #[arg(long, value_name = "SCORE", value_parser = score)]
+    #[arg(long, value_name = "SCORE", value_parser = score, allow_negative_numbers = true)]
     pub(super) min_score: Option<f64>,
     /// Say what the gate would do, and exit 0 where it is shut
     #[arg(long)]
@@ -124,7 +124,7 @@ pub(super) struct Written {
     #[arg(long)]
     pub(super) stats: bool,
     /// Threads; without it, as many as there are processors
-    #[arg(short, long, value_name = "NUMBER", value_parser = clap::value_parser!(u16).range(1..=256))]
+    #[arg(short, long, value_name = "NUMBER", value_parser = threads, allow_negative_numbers = true)]
     pub(super) jobs: Option<u16>,
 }
 
@@ -170,6 +170,18 @@ fn day(text: &str) -> Result<Date, String> {
 
 fn score(text: &str) -> Result<f64, String> {
     text.parse().ok().filter(|score| (0.0..=100.0).contains(score)).ok_or_else(|| "it is no number from 0 to 100".into())
+}
+
+fn count(text: &str) -> Result<u64, String> {
+    text.parse().map_err(|_| "it is no count of findings, such as 0 or 5".into())
+}
+
+fn level(text: &str) -> Result<u8, String> {
+    text.parse().map_err(|_| "it is no level such as 1 or 2".into())
+}
+
+fn threads(text: &str) -> Result<u16, String> {
+    text.parse().ok().filter(|number| (1..=256).contains(number)).ok_or_else(|| "it is no number of threads from 1 to 256".into())
 }
 
 fn severities() -> impl TypedValueParser<Value = Severity> {

@@ -21,9 +21,6 @@ use crate::image::Rootfs;
 use crate::path::{ImagePath, printable};
 use crate::syntax::{group, nsswitch, passwd};
 
-/// Accounts or groups kept of one file: more than any real system has, and little memory.
-const MAX_ENTRIES: usize = 200_000;
-
 /// The accounts and groups of an image.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Accounts {
@@ -159,11 +156,9 @@ impl Accounts {
         counted.filter_map(|user| Some((user, user.home_path()?)))
     }
 
-    /// The names of everybody in a group: those named in it, and those whose primary group it is.
-    #[must_use]
-    pub fn members<'a>(&'a self, group: &'a Group) -> BTreeSet<&'a str> {
-        let primary = self.index.primary.get(&group.gid).into_iter().flatten().filter_map(|&at| self.users.get(at));
-        group.members.iter().map(String::as_str).chain(primary.map(|user| user.name.as_str())).collect()
+    /// The accounts whose primary group has this id, in the order of the accounts.
+    pub fn primary_of(&self, gid: u32) -> impl Iterator<Item = &Account> {
+        self.index.primary.get(&gid).into_iter().flatten().filter_map(|&at| self.users.get(at))
     }
 }
 
@@ -198,13 +193,13 @@ pub(super) fn gather(facts: &Facts<'_>) -> Fact<Accounts> {
     accounts.group_sources = sources(root, b"group")?;
     let passwd = ImagePath::new("/etc/passwd");
     let content = root.read(&passwd).map_err(|error| Unreadable::reading(&passwd, &error))?;
-    accounts.add_users(&passwd, &content)?;
+    accounts.add_users(&passwd, &content);
     accounts.add_groups(root, "/etc/group")?;
     for (source, folder) in [("altfiles", "/usr/lib"), ("extrausers", "/var/lib/extrausers")] {
         if accounts.user_sources.iter().any(|named| named == source) {
             let path = ImagePath::new(folder).join("passwd");
             if let Some(content) = read_if_any(root, &path)? {
-                accounts.add_users(&path, &content)?;
+                accounts.add_users(&path, &content);
             }
         }
         if accounts.group_sources.iter().any(|named| named == source) {
@@ -243,7 +238,7 @@ impl Accounts {
         }
     }
 
-    fn add_users(&mut self, path: &ImagePath, content: &[u8]) -> Fact<()> {
+    fn add_users(&mut self, path: &ImagePath, content: &[u8]) {
         for line in passwd::parse(content) {
             match line.entry {
                 passwd::Entry::Account(account) => self.users.push(Account::of(&account, path, line.line)),
@@ -251,7 +246,6 @@ impl Accounts {
                 passwd::Entry::Malformed(why) => self.malformed.push(Unreadable::at_line(path, line.line, why)),
             }
         }
-        enough(path, self.users.len() + self.malformed.len() + self.nis.len())
     }
 
     fn add_groups(&mut self, root: Rootfs<'_>, path: &str) -> Fact<()> {
@@ -264,12 +258,8 @@ impl Accounts {
                 group::Entry::Malformed(why) => self.malformed.push(Unreadable::at_line(&path, line.line, why)),
             }
         }
-        enough(&path, self.groups.len() + self.malformed.len() + self.nis.len())
+        Ok(())
     }
-}
-
-fn enough(path: &ImagePath, count: usize) -> Fact<()> {
-    if count > MAX_ENTRIES { Err(Unreadable::at(path, format!("more than {MAX_ENTRIES} lines"))) } else { Ok(()) }
 }
 
 /// The sources of a database; `files` where nothing is said (glibc's own default).
@@ -359,7 +349,10 @@ mod tests {
     fn members_are_also_those_whose_primary_group_it_is() {
         let image = MemoryImage::new().file("/etc/passwd", PASSWD).file("/etc/group", "users:x:100:bob\n");
         let found = accounts(&image).unwrap();
-        assert_eq!(found.members(found.group("users").unwrap()), BTreeSet::from(["ann", "bob"]));
+        assert_eq!(
+            found.primary_of(found.group("users").unwrap().gid).map(|user| user.name.as_str()).collect::<Vec<_>>(),
+            ["ann"]
+        );
     }
 
     #[test]

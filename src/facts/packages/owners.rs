@@ -171,13 +171,13 @@ impl Lists {
     ) -> Result<(), Unreadable> {
         let broken = |path: &ImagePath, error: &DpkgError| Unreadable::at_line(path, error.line, error.trouble.to_string());
         if let Some(path) = self.of(package) {
-            let content = root.read(&path).map_err(|error| Unreadable::reading(&path, &error))?;
+            let content = root.read_list(&path).map_err(|error| Unreadable::reading(&path, &error))?;
             budget.spend_bytes(content.len())?;
             return syntax::parse_list(&content, visit).map_err(|error| broken(&path, &error));
         }
         let Some(file) = &package.file else { return Ok(()) };
         let sums = ImagePath::new([file.as_bytes(), b".md5sums"].concat());
-        match root.read(&sums) {
+        match root.read_list(&sums) {
             Ok(content) => {
                 budget.spend_bytes(content.len())?;
                 let each = |path: &[u8]| visit(ImagePath::new(path).as_bytes());
@@ -250,7 +250,7 @@ struct Diverted {
 impl Diversions {
     fn read(root: Rootfs<'_>, aliases: &Aliases) -> Result<Self, Unreadable> {
         let path = ImagePath::new("/var/lib/dpkg/diversions");
-        let content = match root.read(&path) {
+        let content = match root.read_list(&path) {
             Ok(content) => content,
             Err(error) if error.is_absent() => return Ok(Self::default()),
             Err(error) => return Err(Unreadable::reading(&path, &error)),

@@ -11,12 +11,6 @@ use crate::syntax::systemd_unit::{self, UnitFile};
 /// Entries of all unit directories together. A large server has some hundreds; systemd itself takes seconds for this many.
 const MAX_ENTRIES: usize = 100_000;
 
-/// Bytes of one file of settings. Real ones have a few thousand.
-const MAX_FILE: u64 = 1 << 20;
-
-/// Bytes of all of them, so that the fact stays small whatever an image holds. Real systems have one or two million.
-const MAX_TOTAL: u64 = 64 << 20;
-
 /// The longest target of a link, `PATH_MAX`.
 const MAX_TARGET: usize = 4096;
 
@@ -108,10 +102,9 @@ pub(super) struct Tree {
     pub(super) dirs: Vec<Dir>,
     /// The settings of unit files and drop-ins by path.
     pub(super) files: BTreeMap<ImagePath, Fact<UnitFile>>,
-    /// Folders that could not be read.
+    /// Folders and drop-ins that could not be read.
     pub(super) doubts: Vec<Unreadable>,
     entries: usize,
-    bytes: u64,
 }
 
 /// Reads the directories that exist.
@@ -176,7 +169,7 @@ impl Tree {
                 let at = dir.path.join(name);
                 let Some(entry) = entry(root, &at, &real.join(name), known) else { continue };
                 if matches!(entry, Entry::File | Entry::Linked(_)) {
-                    self.read_file(root, &at)?;
+                    self.read_file(root, &at);
                 }
                 dir.entries.insert(name.to_owned(), entry);
             }
@@ -199,12 +192,27 @@ impl Tree {
         let is_settings = path.as_bytes().ends_with(b".d");
         let mut parts = BTreeMap::new();
         for bytes in names {
-            let Ok(name) = String::from_utf8(bytes) else { continue };
-            if is_settings && (name::kind(&name) != "conf" || name.starts_with('.')) {
+            if is_settings && (!bytes.ends_with(b".conf") || bytes.starts_with(b".")) {
                 continue;
             }
-            let at = path.join(&name);
-            let Ok(found) = root.resolve_parent(&at) else { continue };
+            let at = path.join(&bytes);
+            let name = match String::from_utf8(bytes) {
+                Ok(name) => name,
+                // systemd reads a drop-in whatever its name, and links to units only by names of units.
+                Err(_) if is_settings => {
+                    self.doubts.push(Unreadable::at(&at, "a drop-in whose name is not UTF-8 is not read"));
+                    continue;
+                }
+                Err(_) => continue,
+            };
+            let found = match root.resolve_parent(&at) {
+                Ok(found) => found,
+                Err(error) if error.is_absent() => continue,
+                Err(error) => {
+                    self.doubts.push(Unreadable::reading(&at, &error));
+                    continue;
+                }
+            };
             let is_link = found.metadata.kind == FileKind::Link;
             let is_mask = match found.metadata.kind {
                 FileKind::File => found.metadata.size == 0,
@@ -212,21 +220,16 @@ impl Tree {
                 _ => false,
             };
             if is_settings && !is_mask {
-                self.read_file(root, &at)?;
+                self.read_file(root, &at);
             }
             parts.insert(name, Part { is_link, is_mask });
         }
         Ok(Some(parts))
     }
 
-    fn read_file(&mut self, root: Rootfs<'_>, path: &ImagePath) -> Fact<()> {
-        let content = match root.resolve(path) {
-            Ok(found) if found.metadata.size > MAX_FILE => Err(ReadError::TooLarge { limit: MAX_FILE, unit: "bytes" }),
-            Ok(_) => root.read(path),
-            Err(error) => Err(error),
-        };
-        let file = content.map_err(|error| Unreadable::reading(path, &error)).and_then(|content| {
-            self.bytes += content.len() as u64;
+    fn read_file(&mut self, root: Rootfs<'_>, path: &ImagePath) {
+        let content = root.read(path).map_err(|error| Unreadable::reading(path, &error));
+        let file = content.and_then(|content| {
             let file = systemd_unit::parse(&content);
             match file.broken {
                 // A drop-in that breaks off is used as far as it goes; a unit file is not loaded at all.
@@ -237,10 +240,6 @@ impl Tree {
             }
         });
         self.files.insert(path.clone(), file);
-        if self.bytes > MAX_TOTAL {
-            return Err(Unreadable::at(path, format!("the files of units have more than {MAX_TOTAL} bytes")));
-        }
-        Ok(())
     }
 
     /// What stands under a name in the directory of the highest precedence that has it. Links that systemd refuses are passed over.

@@ -6,6 +6,8 @@
 
 mod words;
 
+use std::collections::BTreeMap;
+
 use words::{Token, Word, tokens};
 
 /// One thing a script does.
@@ -42,13 +44,46 @@ pub enum Action {
 }
 
 /// What stands open around a command.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Open {
     Branch,
     Case,
     Group,
     Function,
     Subshell,
+}
+
+/// Everything that stands open, counted as well: how deep it is must not matter for each command again.
+#[derive(Default)]
+struct Nesting {
+    stack: Vec<Open>,
+    counts: BTreeMap<Open, usize>,
+}
+
+impl Nesting {
+    fn push(&mut self, open: Open) {
+        self.stack.push(open);
+        *self.counts.entry(open).or_default() += 1;
+    }
+
+    fn last(&self) -> Option<&Open> {
+        self.stack.last()
+    }
+
+    fn has(&self, open: Open) -> bool {
+        self.counts.get(&open).is_some_and(|&count| count > 0)
+    }
+
+    /// Closes everything down to one of these.
+    fn close(&mut self, kinds: &[Open]) {
+        let mut more = kinds.iter().any(|&kind| self.has(kind));
+        while more && let Some(closed) = self.stack.pop() {
+            more = !kinds.contains(&closed);
+            if let Some(count) = self.counts.get_mut(&closed) {
+                *count -= 1;
+            }
+        }
+    }
 }
 
 /// Every step, in order, up to a certain `return` or `exit`.
@@ -82,7 +117,7 @@ enum Defining {
 #[derive(Default)]
 struct Script {
     steps: Vec<Step>,
-    open: Vec<Open>,
+    open: Nesting,
     words: Vec<(u32, Word)>,
     /// Whether the command stands behind `&&` or `||`.
     behind: bool,
@@ -107,7 +142,7 @@ impl Script {
             Token::Sign(")") if self.open.last() == Some(&Open::Case) => self.words.clear(),
             Token::Sign(")") => {
                 self.end_command();
-                self.close(&[Open::Subshell]);
+                self.open.close(&[Open::Subshell]);
             }
             Token::Sign("|") => {
                 self.piped = true;
@@ -124,13 +159,6 @@ impl Script {
                 self.end_command();
                 self.behind = false;
             }
-        }
-    }
-
-    /// Closes everything down to one of these.
-    fn close(&mut self, kinds: &[Open]) {
-        if let Some(at) = self.open.iter().rposition(|open| kinds.contains(open)) {
-            self.open.truncate(at);
         }
     }
 
@@ -154,13 +182,13 @@ impl Script {
                 self.open.push(Open::Case);
                 self.words.push((line, word));
             }
-            "fi" | "done" => self.close(&[Open::Branch]),
-            "esac" => self.close(&[Open::Case]),
+            "fi" | "done" => self.open.close(&[Open::Branch]),
+            "esac" => self.open.close(&[Open::Case]),
             "then" | "else" | "elif" | "do" | "!" | "time" => {}
             "{" => {
                 self.open.push(if defining == Defining::Body { Open::Function } else { Open::Group });
             }
-            "}" => self.close(&[Open::Group, Open::Function]),
+            "}" => self.open.close(&[Open::Group, Open::Function]),
             "function" => self.defining = Defining::Name,
             _ => self.words.push((line, word)),
         }
@@ -171,10 +199,10 @@ impl Script {
         if self.defining == Defining::Opened {
             self.defining = Defining::Nothing;
         }
-        let in_subshell = std::mem::take(&mut self.piped) || self.open.contains(&Open::Subshell);
+        let in_subshell = std::mem::take(&mut self.piped) || self.open.has(Open::Subshell);
         let Some((line, first)) = words.first().filter(|_| !in_subshell) else { return };
-        let in_function = self.open.contains(&Open::Function);
-        let certain = !self.behind && !in_function && !self.open.iter().any(|open| matches!(open, Open::Branch | Open::Case));
+        let in_function = self.open.has(Open::Function);
+        let certain = !self.behind && !in_function && !self.open.has(Open::Branch) && !self.open.has(Open::Case);
         if certain && ["return", "exit"].contains(&first.text.as_str()) {
             self.ended = true;
         }

@@ -68,7 +68,18 @@ fn names_that_are_not_there_get_the_nearest() {
 #[test]
 fn nothing_left_to_judge() {
     let place = Place::new();
-    refused(&place, "scan root --rules ours --level 0", &["nothing is left to judge"]);
+    refused(&place, "scan root --benchmark cis-debian-12 --control 7.1.2 --rule passwd-file-mode", &["nothing is left to judge"]);
+}
+
+#[test]
+fn numbers_that_mean_nothing() {
+    let place = Place::new();
+    refused(&place, "scan root --benchmark cis-debian-12 --level 9", &["no level 9", "it has 1, 2"]);
+    refused(&place, "scan root --rules ours --level 0", &["no level 0", "it has 1"]);
+    for arguments in ["--level -1", "--max-unknown -1", "--jobs 0", "--jobs -2", "--min-score -3", "--max-unknown many"] {
+        let run = refused(&place, &format!("scan root --rules ours {arguments}"), &["invalid value", " is no "]);
+        assert!(!run.err.contains("tip:"), "{}", run.err);
+    }
 }
 
 #[test]
@@ -117,6 +128,9 @@ fn waivers_and_baselines_with_mistakes() {
     refused(&place, "scan root --rules ours --waivers nowhere.toml", &["cannot read nowhere.toml"]);
     place.write("base.json", "{\"tool\": 3}");
     refused(&place, "scan root --rules ours --baseline base.json", &["base.json", "no scan"]);
+    place.write("base.json", "not JSON");
+    let run = refused(&place, "scan root --rules ours --baseline base.json", &["base.json", "no scan", "line 1"]);
+    assert_eq!(run.err.matches("line 1").count(), 1, "{}", run.err);
     refused(&place, "scan root --rules ours --today 2026-13-01", &["2026-13-01"]);
 }
 
