@@ -95,10 +95,11 @@ fn judge(file: &FileFact, content: &[u8], names: &[String]) -> Vec<Outcome> {
     let lines = (1..).zip(content.split(|&byte| byte == b'\n'));
     let told = lines.filter_map(|(number, line)| {
         let text = String::from_utf8_lossy(line).to_lowercase();
+        // The line itself is somebody's text, and may hold anything.
         let what =
             escape(&text).or_else(|| names.iter().find(|name| has_word(&text, name)).map(|name| format!("the name '{name}'")))?;
-        let place = Evidence::at(&file.path).line(number).found(line.trim_ascii());
-        Some(Outcome::fail(vec![place.expected("nothing of the system").because(what)]))
+        let place = Evidence::at(&file.path).line(number).found(what.as_bytes());
+        Some(Outcome::fail(vec![place.expected("nothing of the system")]))
     });
     told.collect()
 }

@@ -62,6 +62,10 @@ impl Kind for Groups {
             Ok(accounts) => accounts,
             Err(unreadable) => return unknown(&unreadable),
         };
+        // Not the same as a file without groups: no system is without.
+        if let Some(unreadable) = &accounts.no_groups {
+            return unknown(unreadable);
+        }
         let chosen: Vec<&Group> = accounts.groups.iter().filter(|group| self.counts(group)).collect();
         let file = ImagePath::new("/etc/group");
         if chosen.is_empty() {
@@ -149,5 +153,39 @@ impl Groups {
                 Outcome::fail(groups.iter().map(|group| place(group).found(&group.name).expected(&expected)).collect())
             })
             .collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::facts::Target;
+    use crate::finding::Status;
+    use crate::image::{MemoryImage, Rootfs};
+
+    fn judged(check: &str, image: &MemoryImage) -> Status {
+        let check: Groups = toml::from_str(check).unwrap();
+        let target = Target::image(Rootfs::new(image), jiff::civil::date(2026, 1, 1));
+        check.evaluate(&Facts::gather(target, |facts, needs| check.needs(facts, needs))).status
+    }
+
+    #[test]
+    fn groups_are_unknown_where_there_is_no_file_of_them() {
+        let image = MemoryImage::new().file("/etc/passwd", "root:x:0:0::/:/bin/sh\n");
+        let checks = ["which = 'all'\nunique = 'gid'", "named = 'shadow'\nempty = true\nwhen-none = 'pass'"];
+        for check in checks {
+            assert_eq!(judged(check, &image), Status::Unknown);
+            assert_eq!(judged(check, &image.clone().link("/etc/group", "gone")), Status::Unknown);
+        }
+        assert_eq!(judged(checks[1], &image.file("/etc/group", "root:x:0:\n")), Status::Pass);
+    }
+
+    #[test]
+    fn nobody_is_in_an_empty_group_by_name_or_by_number() {
+        let image = MemoryImage::new().file("/etc/passwd", "a:x:1:42::/:/bin/sh\n");
+        let empty = "named = 'shadow'\nempty = true";
+        assert_eq!(judged(empty, &image.clone().file("/etc/group", "shadow:x:42:\n")), Status::Fail);
+        assert_eq!(judged(empty, &image.clone().file("/etc/group", "shadow:x:43:a\n")), Status::Fail);
+        assert_eq!(judged(empty, &image.file("/etc/group", "shadow:x:43:\n")), Status::Pass);
     }
 }

@@ -86,8 +86,10 @@ impl Line {
             (1..).zip(content.split(|&byte| byte == b'\n')).filter_map(move |(number, line)| {
                 let line = line.trim_ascii_end();
                 let is_comment = line.trim_ascii_start().first().is_some_and(|first| comment.contains(first));
-                let matches = !is_comment && pattern.0.is_match(&String::from_utf8_lossy(line));
-                matches.then(|| Evidence::at(&file.path).line(number).found(line))
+                let text = String::from_utf8_lossy(line);
+                // What the pattern does not ask about may be anything, a secret too, and is not shown.
+                let hit = pattern.0.find(&text).filter(|_| !is_comment)?;
+                Some(Evidence::at(&file.path).line(number).found(hit.as_str()))
             })
         })
     }

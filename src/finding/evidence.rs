@@ -1,5 +1,9 @@
 //! What was seen, and where.
 
+use std::borrow::Cow;
+use std::sync::LazyLock;
+
+use regex::bytes::Regex;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -55,10 +59,10 @@ impl Evidence {
         self
     }
 
-    /// What was found; bytes of an image are escaped.
+    /// What was found; bytes of an image are escaped, and what looks like a secret is left out (see [`without_secrets`]).
     #[must_use]
     pub fn found(mut self, found: impl AsRef<[u8]>) -> Self {
-        self.found = printable(found.as_ref());
+        self.found = printable(&without_secrets(found.as_ref()));
         self
     }
 
@@ -83,6 +87,50 @@ impl Evidence {
             (Some(line), Some(column)) => format!("{}:{line}:{column}", self.path),
             (Some(line), None) => format!("{}:{line}", self.path),
             _ => self.path.clone(),
+        }
+    }
+}
+
+/// What stands for a secret that is not shown.
+const HIDDEN: &str = "(not shown)";
+
+/// The text without values that are secrets by the word before them (`password=…` among the options of a mount, `TOKEN=…` in an
+/// environment) or by their form: a password in a URL, a hash of `crypt(5)`. A last line of defence: facts and checks keep no secrets.
+fn without_secrets(text: &[u8]) -> Cow<'_, [u8]> {
+    static SECRET: LazyLock<Option<Regex>> = LazyLock::new(|| {
+        let word = r"(?:password|passwd|passphrase|pass|pwd|secret|token|credential|api_?key|access_?key|secret_?key)";
+        let (value, url) = (r#"[^\s,;"']+"#, r"(://[^/\s:@]*:)[^/\s@]+@");
+        let hash = r"\$[0-9a-z]{1,8}\$[./0-9A-Za-z$=,+]{8,}";
+        Regex::new(&format!(r"(?i-u)([\w-]*{word}=){value}|{url}|{hash}")).ok()
+    });
+    let Some(secret) = &*SECRET else { return HIDDEN.as_bytes().into() };
+    secret.replace_all(text, |found: &regex::bytes::Captures<'_>| {
+        let (word, url) = (found.get(1), found.get(2));
+        let before = word.or(url).map(|before| before.as_bytes()).unwrap_or_default();
+        [before, HIDDEN.as_bytes(), if url.is_some() { b"@" } else { b"" }].concat()
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shown(text: &str) -> String {
+        Evidence::at(&ImagePath::root()).found(text).found
+    }
+
+    #[test]
+    fn values_of_secrets_are_not_shown() {
+        assert_eq!(shown("user=a,password=S3,rw"), "user=a,password=(not shown),rw");
+        assert_eq!(shown("AWS_SECRET_ACCESS_KEY=S3 x"), "AWS_SECRET_ACCESS_KEY=(not shown) x");
+        assert_eq!(shown("https://me:S3@host/x"), "https://me:(not shown)@host/x");
+        assert_eq!(shown("root $6$salt$S3cretS3cret x"), "root (not shown) x");
+    }
+
+    #[test]
+    fn what_only_looks_like_one_is_shown() {
+        for text in ["PasswordAuthentication=yes", "a: NOPASSWD: /bin/x", "try_first_pass", "http://host:80/x", "$HOME/.netrc"] {
+            assert_eq!(shown(text), text);
         }
     }
 }

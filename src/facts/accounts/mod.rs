@@ -21,6 +21,9 @@ use crate::image::Rootfs;
 use crate::path::{ImagePath, printable};
 use crate::syntax::{group, nsswitch, passwd};
 
+/// Where the groups are.
+const GROUP: &str = "/etc/group";
+
 /// The accounts and groups of an image.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Accounts {
@@ -40,6 +43,8 @@ pub struct Accounts {
     pub user_sources: Vec<String>,
     /// Where it looks groups up.
     pub group_sources: Vec<String>,
+    /// That there is no `/etc/group`, or only a link to nothing.
+    pub no_groups: Option<Unreadable>,
     uids: BTreeSet<u32>,
     gids: BTreeSet<u32>,
     index: Index,
@@ -194,7 +199,7 @@ pub(super) fn gather(facts: &Facts<'_>) -> Fact<Accounts> {
     let passwd = ImagePath::new("/etc/passwd");
     let content = root.read(&passwd).map_err(|error| Unreadable::reading(&passwd, &error))?;
     accounts.add_users(&passwd, &content);
-    accounts.add_groups(root, "/etc/group")?;
+    accounts.add_groups(root, GROUP)?;
     for (source, folder) in [("altfiles", "/usr/lib"), ("extrausers", "/var/lib/extrausers")] {
         if accounts.user_sources.iter().any(|named| named == source) {
             let path = ImagePath::new(folder).join("passwd");
@@ -250,8 +255,11 @@ impl Accounts {
 
     fn add_groups(&mut self, root: Rootfs<'_>, path: &str) -> Fact<()> {
         let path = ImagePath::new(path);
-        let content = read_if_any(root, &path)?.unwrap_or_default();
-        for line in group::parse(&content) {
+        let content = read_if_any(root, &path)?;
+        if content.is_none() && path == ImagePath::new(GROUP) {
+            self.no_groups = Some(Unreadable::at(&path, "no such file, so that nothing is known of the groups"));
+        }
+        for line in group::parse(content.as_deref().unwrap_or_default()) {
             match line.entry {
                 group::Entry::Group(found) => self.groups.push(Group::of(&found, &path, line.line)),
                 group::Entry::Nis(_) => self.nis.push(Unreadable::at_line(&path, line.line, "a line for NIS")),

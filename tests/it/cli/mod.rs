@@ -4,6 +4,7 @@ mod bad_input;
 mod determinism;
 mod hostile;
 mod outputs;
+mod secrets;
 
 use std::fs;
 use std::path::{Path, PathBuf};
