@@ -35,8 +35,8 @@ struct Beside {
 #[derive(Debug, thiserror::Error)]
 pub enum ReadError {
     /// It is not JSON, or not that of a scan.
-    #[error("it is no scan saved by karat")]
-    Json(#[from] serde_json::Error),
+    #[error("it is no scan saved by karat: {0}")]
+    Json(serde_json::Error),
     /// It was written by a later karat.
     #[error("it was written by a later version of karat (format {found}; this one reads up to {VERSION})")]
     Later {
@@ -69,7 +69,7 @@ pub fn read(text: &str) -> Result<(Scan, Option<Decision>), ReadError> {
     {
         return Err(ReadError::Later { found });
     }
-    Ok((scan?, beside?.decision))
+    Ok((scan.map_err(ReadError::Json)?, beside.map_err(ReadError::Json)?.decision))
 }
 
 /// The schema of a saved scan.
