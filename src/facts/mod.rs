@@ -357,10 +357,10 @@ facts! {
 pub struct Facts<'i> {
     target: Target<'i>,
     known: Known,
-    files: BTreeMap<String, Fact<Vec<FileState>>>,
-    contents: BTreeMap<String, Fact<Vec<FileFact>>>,
-    running: BTreeMap<String, Fact<Vec<FileFact>>>,
-    tree: Option<TreeFact>,
+    files: Arc<BTreeMap<String, Fact<Vec<FileState>>>>,
+    contents: Arc<BTreeMap<String, Fact<Vec<FileFact>>>>,
+    running: Arc<BTreeMap<String, Fact<Vec<FileFact>>>>,
+    tree: Option<Arc<TreeFact>>,
 }
 
 impl<'i> Facts<'i> {
@@ -373,9 +373,9 @@ impl<'i> Facts<'i> {
         Self {
             target,
             known: Known::default(),
-            files: BTreeMap::new(),
-            contents: BTreeMap::new(),
-            running: BTreeMap::new(),
+            files: Arc::default(),
+            contents: Arc::default(),
+            running: Arc::default(),
             tree: None,
         }
     }
@@ -415,17 +415,18 @@ impl<'i> Facts<'i> {
         let root = self.target.root;
         let files: Vec<_> = asked.files.difference(&done.files).collect();
         let found: Vec<_> = files.par_iter().map(|&pattern| (pattern.clone(), files::states(root, pattern))).collect();
-        self.files.extend(found);
+        Arc::make_mut(&mut self.files).extend(found);
         let contents: Vec<_> = asked.contents.difference(&done.contents).collect();
         let found: Vec<_> = contents
             .par_iter()
             .map(|&pattern| (pattern.clone(), files::contents(root.within(&Budget::default()), pattern)))
             .collect();
-        self.contents.extend(found);
+        Arc::make_mut(&mut self.contents).extend(found);
         if let Some(running) = self.target.running {
             let asked = asked.running.difference(&done.running);
             let contents = |pattern: &String| files::contents(running.within(&Budget::default()), pattern);
-            self.running.extend(asked.map(|pattern| (pattern.clone(), contents(pattern))));
+            let found: Vec<_> = asked.map(|pattern| (pattern.clone(), contents(pattern))).collect();
+            Arc::make_mut(&mut self.running).extend(found);
         }
     }
 
@@ -435,15 +436,22 @@ impl<'i> Facts<'i> {
         'i: 'b,
     {
         let target = Target { root: self.target.root.within(budget), ..self.target.clone() };
-        Facts { known: self.known.clone(), ..Facts::none(target) }
+        Facts {
+            target,
+            known: self.known.clone(),
+            files: Arc::clone(&self.files),
+            contents: Arc::clone(&self.contents),
+            running: Arc::clone(&self.running),
+            tree: self.tree.clone(),
+        }
     }
 
     fn add_trees(&mut self, asked: &Needs, done: &Needs) {
         let trees: BTreeSet<Selector> = asked.trees.difference(&done.trees).cloned().collect();
         let fact = tree::gather(self, &trees);
         match &mut self.tree {
-            Some(known) => known.extend(fact),
-            None => self.tree = Some(fact),
+            Some(known) => Arc::make_mut(known).extend(fact),
+            None => self.tree = Some(Arc::new(fact)),
         }
     }
 
@@ -503,7 +511,7 @@ impl<'i> Facts<'i> {
     /// # Errors
     /// If no check asked for it.
     pub fn tree(&self) -> Result<&TreeFact, Unreadable> {
-        self.tree.as_ref().ok_or_else(|| not_asked_for("the whole tree"))
+        self.tree.as_deref().ok_or_else(|| not_asked_for("the whole tree"))
     }
 
     /// Every fact that could not be read, sorted: for the troubles of a scan.
