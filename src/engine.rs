@@ -1,5 +1,6 @@
 //! Gathers what the selected rules need, judges them in parallel, and puts the scan together.
 
+use std::cell::LazyCell;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -114,17 +115,18 @@ fn result(instance: &Instance, outcome: &Outcome) -> RuleResult {
 /// What reports need to know of the rules, with the values of the first control that uses each; where another control's values make
 /// for another fix, its result gets its own.
 fn rule_infos(instances: &[Arc<Instance>], findings: &mut [Finding]) -> BTreeMap<String, RuleInfo> {
-    let (mut prose, mut references) = (shipped::prose(), shipped::references());
+    // Rules from files bring their prose with them.
+    let (prose, references) = (LazyCell::new(shipped::prose), LazyCell::new(shipped::references));
     let mut infos: BTreeMap<String, RuleInfo> = BTreeMap::new();
     for instance in instances {
         infos.entry(instance.rule.id.clone()).or_insert_with(|| {
             let mut info = instance.rule.info();
             if info.why.is_empty()
-                && let Some(shipped) = prose.remove(&instance.rule.id)
+                && let Some(shipped) = prose.get(&instance.rule.id)
             {
-                info.why = shipped.why;
-                info.fix = shipped.fix;
-                info.references = references.remove(&instance.rule.id).unwrap_or_default();
+                info.why.clone_from(&shipped.why);
+                info.fix = shipped.fix.clone();
+                info.references = references.get(&instance.rule.id).cloned().unwrap_or_default();
             }
             info
         });

@@ -198,32 +198,44 @@ impl Example {
         self.packages.as_ref().map(|list| Packages::listed(id, list)).transpose()
     }
 
+    /// Whether it says anything about packages, by its list or by a database among its files.
+    #[must_use]
+    pub fn tells_packages(&self) -> bool {
+        let database =
+            |path: &String| path.starts_with("/var/lib/dpkg") || path.contains("/rpm/") || path.starts_with("/lib/apk");
+        self.packages.is_some() || self.files.keys().any(database)
+    }
+
     /// What a rule says of it.
     ///
     /// # Errors
     /// What is wrong with the example itself.
     pub fn judge(&self, rule: &Arc<Rule>) -> Result<Outcome, String> {
         let mut rule = rule.clone();
-        if self.packages.is_none()
-            && !self
-                .files
-                .keys()
-                .any(|path| path.starts_with("/var/lib/dpkg") || path.contains("/rpm/") || path.starts_with("/lib/apk"))
-        {
+        if !self.tells_packages() {
             // It says nothing about packages: what the rule asks of them to apply is taken as given.
             Arc::make_mut(&mut rule).applies = None;
         }
         let instance = Instance::new(rule, &[("example", &self.with)]).map_err(|error| error.to_string())?;
+        self.shown(|target| {
+            let facts = Facts::gather(target, |facts, needs| instance.needs(facts, needs));
+            instance.evaluate(&facts)
+        })
+    }
+
+    /// Shows it to whoever judges images.
+    ///
+    /// # Errors
+    /// What is wrong with the example itself.
+    pub fn shown<T>(&self, judge: impl FnOnce(Target<'_>) -> T) -> Result<T, String> {
         let image = self.image()?;
         let running = self.running()?;
-        let target = Target {
+        Ok(judge(Target {
             root: Rootfs::new(&image),
             running: running.as_ref().map(|running| Rootfs::new(running)),
             today: self.today()?,
             packages: self.packages()?,
-        };
-        let facts = Facts::gather(target, |facts, needs| instance.needs(facts, needs));
-        Ok(instance.evaluate(&facts))
+        }))
     }
 
     /// Whether a rule judges it as it should.

@@ -19,6 +19,7 @@ mod packages;
 mod pages;
 mod peers;
 mod planted;
+mod planted_controls;
 mod reports;
 mod sample;
 mod sarif;
