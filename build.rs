@@ -14,7 +14,6 @@ type Outcome = Result<(), Box<dyn std::error::Error>>;
 fn main() -> Outcome {
     println!("cargo::rerun-if-changed=rules");
     println!("cargo::rerun-if-changed=benchmarks");
-    println!("cargo::rerun-if-changed=taxonomies");
     let out = PathBuf::from(std::env::var("OUT_DIR")?);
     rules(&out)?;
     references(&out)?;
@@ -44,7 +43,7 @@ fn rules(out: &Path) -> Outcome {
 /// Which controls of other catalogues each rule serves: by rule, where the files go by catalogue.
 fn references(out: &Path) -> Outcome {
     let mut by_rule: BTreeMap<String, Map<String, Value>> = BTreeMap::new();
-    for (name, rules) in read_all("taxonomies")? {
+    for (name, rules) in read_all("benchmarks/taxonomies")? {
         for (rule, controls) in rules {
             by_rule.entry(rule).or_default().insert(name.clone(), controls);
         }

@@ -48,6 +48,10 @@ fn the_page_on_coverage() {
             let _ = writeln!(text, "- {} {}: {}", control.id, control.title, open(control));
         }
     }
+    text.push_str("\n## Other catalogues\n\nRules refer to controls of other catalogues, in SARIF as taxonomies (`benchmarks/taxonomies/`):\n\n");
+    for taxonomy in Taxonomy::ALL {
+        let _ = writeln!(text, "- {} {}: {}", taxonomy.name, taxonomy.version, taxonomy.source);
+    }
     generated("docs/coverage.md", &text);
 }
 
@@ -137,7 +141,7 @@ fn every_reference_is_of_a_rule_and_has_the_form_of_its_catalogue() {
     let rules = rule::shipped::rules();
     let number = |text: &str| !text.is_empty() && text.len() <= 2 && text.bytes().all(|byte| byte.is_ascii_digit());
     for (rule, catalogues) in rule::shipped::references() {
-        assert!(rules.contains_key(&rule), "taxonomies/ refers to '{rule}', which is no rule");
+        assert!(rules.contains_key(&rule), "benchmarks/taxonomies/ refers to '{rule}', which is no rule");
         for (catalogue, controls) in catalogues {
             assert!(Taxonomy::ALL.iter().any(|taxonomy| taxonomy.id == catalogue), "{catalogue}");
             assert!(!controls.is_empty(), "{catalogue} {rule}");

@@ -188,6 +188,7 @@ impl<'s> Catalogue<'s> {
             component.version = Some(taxonomy.version.into());
             component.organization = Some(taxonomy.organization.into());
             component.information_uri = Some(taxonomy.uri.into());
+            component.short_description = Some(multiformat(taxonomy.source));
             component.is_comprehensive = Some(false);
             component.taxa =
                 Some(served.iter().map(|control| ReportingDescriptor::builder().id(plain(control)).build()).collect());
