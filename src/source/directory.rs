@@ -1,11 +1,13 @@
 //! A directory as an image: a mounted or unpacked root of any owner, seen by whoever runs karat.
 
+use std::collections::HashMap;
 use std::ffi::CStr;
 use std::fs::File;
 use std::io::{self, Read};
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::path::Path;
+use std::sync::{PoisonError, RwLock};
 
 use rustix::fs::{CWD, Mode, OFlags, RawDir, openat};
 use rustix::io::Errno;
@@ -19,6 +21,10 @@ use crate::path::{ImagePath, printable};
 /// What `getdents64(2)` fills at once; the size glibc uses too.
 pub(super) const NAMES: usize = 32 << 10;
 
+/// Directories and links that are remembered: they stand on the way to most files, and each is asked for hundreds of times. An image
+/// with more of them on the ways to what rules ask for is read a little slower, in bounded memory.
+const REMEMBERED: usize = 1 << 14;
+
 /// A directory as an image. No path leads out of it, and nothing but regular files and directories is ever opened.
 #[derive(Debug)]
 pub struct Directory {
@@ -27,6 +33,8 @@ pub struct Directory {
     /// Whether `/proc/self/fd` is the kernel's: the way to open again, without a path, what is known to be a regular file.
     proc: bool,
     keeps_ownership: bool,
+    /// What was on the way before. A scan is of one moment: what is changed while it runs may be seen as it was.
+    ways: RwLock<HashMap<ImagePath, Metadata>>,
 }
 
 impl Directory {
@@ -48,6 +56,7 @@ impl Directory {
             proc: openat(CWD, "/proc/self/fd", OFlags::PATH | OFlags::CLOEXEC, Mode::empty())
                 .is_ok_and(|proc| foreign::number(proc) == Ok(foreign::PROC)),
             keeps_ownership: false,
+            ways: RwLock::default(),
             beneath,
         };
         let names = directory.read_dir(&ImagePath::root());
@@ -152,7 +161,17 @@ fn unreadable(path: String, errno: Errno) -> SourceError {
 
 impl Image for Directory {
     fn metadata(&self, path: &ImagePath) -> io::Result<Metadata> {
-        self.locate(path)?.1.metadata()
+        if let Some(known) = self.ways.read().unwrap_or_else(PoisonError::into_inner).get(path) {
+            return Ok(*known);
+        }
+        let metadata = self.locate(path)?.1.metadata()?;
+        if matches!(metadata.kind, FileKind::Directory | FileKind::Link) {
+            let mut ways = self.ways.write().unwrap_or_else(PoisonError::into_inner);
+            if ways.len() < REMEMBERED {
+                ways.insert(path.clone(), metadata);
+            }
+        }
+        Ok(metadata)
     }
 
     fn read_link(&self, path: &ImagePath) -> io::Result<Vec<u8>> {
