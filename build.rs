@@ -5,8 +5,10 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
+use flate2::{Compression, write::GzEncoder};
 use serde_json::{Map, Value, json};
 
 type Outcome = Result<(), Box<dyn std::error::Error>>;
@@ -14,9 +16,11 @@ type Outcome = Result<(), Box<dyn std::error::Error>>;
 fn main() -> Outcome {
     println!("cargo::rerun-if-changed=rules");
     println!("cargo::rerun-if-changed=benchmarks");
+    println!("cargo::rerun-if-changed=schema");
     let out = PathBuf::from(std::env::var("OUT_DIR")?);
     rules(&out)?;
     references(&out)?;
+    schemas(&out)?;
     benchmarks(&out)
 }
 
@@ -36,8 +40,8 @@ fn rules(out: &Path) -> Outcome {
     }
     fs::write(out.join("rules.json"), Value::Array(rules).to_string())?;
     fs::write(out.join("prose.json"), Value::Object(prose).to_string())?;
-    fs::write(out.join("examples.json"), Value::Object(examples).to_string())?;
-    Ok(())
+    // Most of the text, and read only where somebody asks for it.
+    pack(&out.join("examples.json.gz"), Value::Object(examples).to_string().as_bytes())
 }
 
 /// Which controls of other catalogues each rule serves: by rule, where the files go by catalogue.
@@ -49,6 +53,23 @@ fn references(out: &Path) -> Outcome {
         }
     }
     fs::write(out.join("references.json"), serde_json::to_string(&by_rule)?)?;
+    Ok(())
+}
+
+/// The schemas of the files people write, as they lie beside the rules.
+fn schemas(out: &Path) -> Outcome {
+    for entry in fs::read_dir("schema")? {
+        let path = entry?.path();
+        let name = path.file_stem().unwrap_or_default().to_string_lossy();
+        pack(&out.join(format!("{name}.schema.gz")), &fs::read(&path)?)?;
+    }
+    Ok(())
+}
+
+fn pack(path: &Path, text: &[u8]) -> Outcome {
+    let mut packed = GzEncoder::new(fs::File::create(path)?, Compression::best());
+    packed.write_all(text)?;
+    packed.finish()?;
     Ok(())
 }
 

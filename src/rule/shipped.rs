@@ -1,8 +1,10 @@
 //! The rules that come with karat, embedded when it is built: what a scan needs apart from prose and examples.
 
 use std::collections::BTreeMap;
+use std::io::Read as _;
 use std::sync::Arc;
 
+use flate2::read::GzDecoder;
 use serde::Deserialize;
 
 use super::{Example, Rule};
@@ -11,7 +13,7 @@ use crate::finding::Fix;
 const RULES: &str = include_str!(concat!(env!("OUT_DIR"), "/rules.json"));
 const PROSE: &str = include_str!(concat!(env!("OUT_DIR"), "/prose.json"));
 const REFERENCES: &str = include_str!(concat!(env!("OUT_DIR"), "/references.json"));
-const EXAMPLES: &str = include_str!(concat!(env!("OUT_DIR"), "/examples.json"));
+const EXAMPLES: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/examples.json.gz"));
 
 /// Why a rule exists and how to mend a failure.
 #[derive(Debug, Clone, Deserialize)]
@@ -60,7 +62,9 @@ pub fn references() -> BTreeMap<String, BTreeMap<String, Vec<String>>> {
 #[must_use]
 #[expect(clippy::expect_used, reason = "embedded by the build script; a test reads all three")]
 pub fn examples() -> BTreeMap<String, Vec<Example>> {
-    serde_json::from_str(EXAMPLES).expect("the embedded examples are whole")
+    let mut text = String::new();
+    GzDecoder::new(EXAMPLES).read_to_string(&mut text).expect("the embedded examples are whole");
+    serde_json::from_str(&text).expect("the embedded examples are whole")
 }
 
 /// Every rule, whole.
