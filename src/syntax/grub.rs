@@ -39,7 +39,8 @@ pub fn parse(content: &[u8]) -> Config {
                     config.kernels.push(Kernel { line, arguments: command.iter().skip(2).cloned().collect() });
                 }
                 "blscfg" => config.loads_entries = Some(line),
-                "password_pbkdf2" if !word(2).is_empty() => config.passwords.push((line, word(1).to_owned())),
+                // GRUB takes nothing else for a hash; a variable is set elsewhere, or not at all.
+                "password_pbkdf2" if word(2).starts_with("grub.pbkdf2.") => config.passwords.push((line, word(1).to_owned())),
                 "password" if !word(2).is_empty() => config.plain_passwords.push((line, word(1).to_owned())),
                 "set" => {
                     if let Some((name, value)) = word(1).split_once('=') {
@@ -115,7 +116,9 @@ mod tests {
 
     #[test]
     fn a_password_is_known_by_its_user_alone() {
-        let config = parse(b"password_pbkdf2 root grub.pbkdf2.sha512.10000.AB\npassword bob secret\n#password_pbkdf2 x y\n");
+        let config = parse(
+            b"password_pbkdf2 root grub.pbkdf2.sha512.10000.AB\npassword bob secret\n#password_pbkdf2 x y\npassword_pbkdf2 eve ${HASH}\n",
+        );
         assert_eq!((config.passwords, config.plain_passwords), (vec![(1, "root".into())], vec![(2, "bob".into())]));
     }
 

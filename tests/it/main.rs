@@ -12,6 +12,7 @@ mod gate;
 mod generated;
 mod golden;
 mod hardened;
+mod hardened_rpm;
 mod kernel;
 mod logging;
 mod overlay;

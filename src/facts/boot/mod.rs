@@ -74,7 +74,7 @@ pub(super) fn gather(facts: &Facts<'_>) -> Fact<Boot> {
         }
     }
     // user.cfg holds `GRUB2_PASSWORD=hash`, which Red Hat's grub.cfg reads.
-    for path in glob(root, "/boot/grub2/user.cfg")? {
+    for path in [glob(root, "/boot/grub2/user.cfg")?, glob(root, "/boot/efi/EFI/*/user.cfg")?].concat() {
         let Some(content) = read(root, &path)? else { continue };
         for (line, text) in (1..).zip(content.split(|&byte| byte == b'\n')) {
             if text.trim_ascii().starts_with(b"GRUB2_PASSWORD=grub.pbkdf2.") {
