@@ -24,11 +24,8 @@ impl Kind for AccountFiles {
         needs.fact(FactId::Shadow);
     }
 
-    fn evaluate(&self, facts: &Facts<'_>) -> Outcome {
-        let accounts = match facts.accounts() {
-            Ok(accounts) => accounts,
-            Err(unreadable) => return unknown(&unreadable),
-        };
+    fn verdict(&self, facts: &Facts<'_>) -> Result<Outcome, Unreadable> {
+        let accounts = facts.accounts()?;
         let shadow = facts.shadow();
         let mut outcomes = Vec::new();
         let mut judge = |wanted: Option<bool>, lines: Vec<&Unreadable>, expected: &str| {
@@ -46,7 +43,7 @@ impl Kind for AccountFiles {
         if let Err(unreadable) = shadow {
             outcomes.push(unknown(&unreadable));
         }
-        Outcome::all(outcomes)
+        Ok(Outcome::all(outcomes))
     }
 
     fn flaw(&self) -> Option<String> {

@@ -42,7 +42,7 @@ impl Kind for Aide {
         }
     }
 
-    fn evaluate(&self, facts: &Facts<'_>) -> Outcome {
+    fn verdict(&self, facts: &Facts<'_>) -> Result<Outcome, Unreadable> {
         let mut outcomes = Vec::new();
         if let Some(wanted) = self.timer {
             outcomes.push(facts.units().and_then(|units| judge_timer(units, wanted)).unwrap_or_else(|why| unknown(&why)));
@@ -53,7 +53,7 @@ impl Kind for Aide {
                 Err(unreadable) => outcomes.push(unknown(&unreadable)),
             }
         }
-        Outcome::all(outcomes)
+        Ok(Outcome::all(outcomes))
     }
 
     fn flaw(&self) -> Option<String> {

@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::{Kind, Names, unknown};
-use crate::facts::{AuditRules, FactId, Facts, Needs};
+use crate::facts::{AuditRules, FactId, Facts, Needs, Unreadable};
 use crate::finding::{Evidence, Outcome};
 
 /// These system calls are recorded under exactly these filters, on every architecture the kernel takes calls of. How many rules it takes,
@@ -27,10 +27,10 @@ impl Kind for AuditCall {
         needs.fact(FactId::Packages);
     }
 
-    fn evaluate(&self, facts: &Facts<'_>) -> Outcome {
+    fn verdict(&self, facts: &Facts<'_>) -> Result<Outcome, Unreadable> {
         let rules = match in_force(facts) {
             Ok(rules) => rules,
-            Err(outcome) => return *outcome,
+            Err(outcome) => return Ok(*outcome),
         };
         let mut filters = self.filter.clone();
         filters.sort();
@@ -45,7 +45,7 @@ impl Kind for AuditCall {
                 }
             }
         }
-        Outcome::decide(missing.is_empty(), if missing.is_empty() { seen } else { missing })
+        Ok(Outcome::decide(missing.is_empty(), if missing.is_empty() { seen } else { missing }))
     }
 }
 

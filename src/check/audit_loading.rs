@@ -3,8 +3,8 @@
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::{Kind, unknown};
-use crate::facts::{AuditRules, FactId, Facts, Generated, Needs};
+use super::Kind;
+use crate::facts::{AuditRules, FactId, Facts, Generated, Needs, Unreadable};
 use crate::finding::{Evidence, Outcome, Status};
 use crate::path::ImagePath;
 
@@ -24,15 +24,12 @@ impl Kind for AuditLoading {
         needs.fact(FactId::Audit);
     }
 
-    fn evaluate(&self, facts: &Facts<'_>) -> Outcome {
-        let rules = match facts.audit() {
-            Ok(rules) => rules,
-            Err(unreadable) => return unknown(&unreadable),
-        };
+    fn verdict(&self, facts: &Facts<'_>) -> Result<Outcome, Unreadable> {
+        let rules = facts.audit()?;
         let mut outcomes = Vec::new();
         outcomes.extend(self.current.map(|wanted| judge_current(rules, wanted, facts.running().is_some())));
         outcomes.extend(self.continues.map(|wanted| judge_continues(rules, wanted)));
-        Outcome::all(outcomes)
+        Ok(Outcome::all(outcomes))
     }
 
     fn flaw(&self) -> Option<String> {

@@ -5,8 +5,8 @@ use serde::Deserialize;
 
 use super::accounts::exactly;
 use super::file::{File, WhenNone};
-use super::{Kind, Mode, Names, unknown};
-use crate::facts::{Auditd, FactId, Facts, Needs};
+use super::{Kind, Mode, Names};
+use crate::facts::{Auditd, FactId, Facts, Needs, Unreadable};
 use crate::finding::{Evidence, Outcome};
 
 /// The log file of auditd and those it has turned over, or the directory they lie in: where `log_file` in auditd.conf(5) says. There are
@@ -66,17 +66,15 @@ impl Kind for AuditLog {
         }
     }
 
-    fn evaluate(&self, facts: &Facts<'_>) -> Outcome {
-        match facts.auditd() {
-            Ok(auditd) => match self.file(auditd) {
-                Some(file) => file.evaluate(facts),
-                None => Outcome::unknown(
-                    "where auditd writes to is no path that can be looked at",
-                    vec![Evidence::at(&auditd.path).line_opt(auditd.setting("log_file").map(|(_, line)| line))],
-                ),
-            },
-            Err(unreadable) => unknown(&unreadable),
-        }
+    fn verdict(&self, facts: &Facts<'_>) -> Result<Outcome, Unreadable> {
+        let auditd = facts.auditd()?;
+        Ok(match self.file(auditd) {
+            Some(file) => file.evaluate(facts),
+            None => Outcome::unknown(
+                "where auditd writes to is no path that can be looked at",
+                vec![Evidence::at(&auditd.path).line_opt(auditd.setting("log_file").map(|(_, line)| line))],
+            ),
+        })
     }
 
     fn flaw(&self) -> Option<String> {

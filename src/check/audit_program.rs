@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::{Kind, Names, audit_call, unknown};
-use crate::facts::{FactId, Facts, Needs, Selector};
+use crate::facts::{FactId, Facts, Needs, Selector, Unreadable};
 use crate::finding::{Evidence, Outcome};
 use crate::image::FileKind;
 use crate::path::ImagePath;
@@ -65,13 +65,13 @@ impl Kind for AuditProgram {
         }
     }
 
-    fn evaluate(&self, facts: &Facts<'_>) -> Outcome {
+    fn verdict(&self, facts: &Facts<'_>) -> Result<Outcome, Unreadable> {
         let (rules, (programs, doubt)) = match audit_call::in_force(facts).and_then(|rules| Ok((rules, self.programs(facts)?))) {
             Ok(both) => both,
-            Err(outcome) => return *outcome,
+            Err(outcome) => return Ok(*outcome),
         };
         if programs.is_empty() && doubt.is_none() {
-            return Outcome::not_applicable("there is no such program");
+            return Ok(Outcome::not_applicable("there is no such program"));
         }
         let mut filters = self.filter.clone();
         filters.sort();
@@ -83,7 +83,7 @@ impl Kind for AuditProgram {
             Outcome::fail(vec![audit_call::nothing(rules).found(format!("nothing records {program}")).expected(expected)])
         });
         // What is not recorded fails, whatever else there may be.
-        Outcome::all(outcomes.chain(doubt.map(|reason| Outcome::unknown(reason, Vec::new()))).collect())
+        Ok(Outcome::all(outcomes.chain(doubt.map(|reason| Outcome::unknown(reason, Vec::new()))).collect()))
     }
 
     fn flaw(&self) -> Option<String> {

@@ -1,8 +1,8 @@
 //! What is set along with the audit rules, and in auditd.conf.
 
 use super::matcher::matched;
-use super::{Kind, Observed, unknown};
-use crate::facts::{FactId, Facts, Needs};
+use super::{Kind, Observed};
+use crate::facts::{FactId, Facts, Needs, Unreadable};
 use crate::finding::{Evidence, Outcome};
 
 matched! {
@@ -26,15 +26,12 @@ impl Kind for AuditSetting {
         needs.fact(FactId::Audit);
     }
 
-    fn evaluate(&self, facts: &Facts<'_>) -> Outcome {
-        let rules = match facts.audit() {
-            Ok(rules) => rules,
-            Err(unreadable) => return unknown(&unreadable),
-        };
-        match rules.controls.get(&self.option) {
+    fn verdict(&self, facts: &Facts<'_>) -> Result<Outcome, Unreadable> {
+        let rules = facts.audit()?;
+        Ok(match rules.controls.get(&self.option) {
             Some((value, path, line)) => self.matcher().judge(Some(&Observed::new(value)), Evidence::at(path).line(*line)),
             None => self.matcher().judge(None, Evidence::at(&rules.place)),
-        }
+        })
     }
 
     fn flaw(&self) -> Option<String> {
@@ -47,22 +44,19 @@ impl Kind for Auditd {
         needs.fact(FactId::Auditd);
     }
 
-    fn evaluate(&self, facts: &Facts<'_>) -> Outcome {
-        let config = match facts.auditd() {
-            Ok(config) => config,
-            Err(unreadable) => return unknown(&unreadable),
-        };
+    fn verdict(&self, facts: &Facts<'_>) -> Result<Outcome, Unreadable> {
+        let config = facts.auditd()?;
         if let Some(refused) = &config.refused {
             let evidence = Evidence::at(&config.path).line_opt(refused.line).found(&refused.reason);
-            return Outcome::fail(vec![evidence.expected("name = value").because("auditd does not start with such a line")]);
+            return Ok(Outcome::fail(vec![evidence.expected("name = value").because("auditd does not start with such a line")]));
         }
-        match config.setting(&self.key) {
+        Ok(match config.setting(&self.key) {
             Some((value, line)) => {
                 let observed = Observed::new(value.to_ascii_lowercase());
                 self.matcher().judge(Some(&observed), Evidence::at(&config.path).line(line))
             }
             None => self.matcher().judge(None, Evidence::at(&config.path)),
-        }
+        })
     }
 
     fn flaw(&self) -> Option<String> {

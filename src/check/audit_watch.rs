@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::{Kind, Names, audit_call, unknown};
-use crate::facts::{AuditRules, FactId, Facts, Needs};
+use crate::facts::{AuditRules, FactId, Facts, Needs, Unreadable};
 use crate::finding::{Evidence, Outcome};
 use crate::path::ImagePath;
 
@@ -26,12 +26,12 @@ impl Kind for AuditWatch {
         self.path.0.iter().for_each(|path| needs.files(path));
     }
 
-    fn evaluate(&self, facts: &Facts<'_>) -> Outcome {
+    fn verdict(&self, facts: &Facts<'_>) -> Result<Outcome, Unreadable> {
         let rules = match audit_call::in_force(facts) {
             Ok(rules) => rules,
-            Err(outcome) => return *outcome,
+            Err(outcome) => return Ok(*outcome),
         };
-        Outcome::all(self.path.0.iter().map(|path| self.judge(facts, rules, path)).collect())
+        Ok(Outcome::all(self.path.0.iter().map(|path| self.judge(facts, rules, path)).collect()))
     }
 
     fn flaw(&self) -> Option<String> {

@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::{Kind, unknown};
-use crate::facts::{Authselect as Fact, FactId, Facts, Needs, authselect_names_module};
+use crate::facts::{Authselect as Fact, FactId, Facts, Needs, Unreadable, authselect_names_module};
 use crate::finding::{Evidence, Outcome};
 
 /// Which profile authselect made the stacks of PAM from, and whether they are still its own.
@@ -24,11 +24,8 @@ impl Kind for Authselect {
         needs.fact(FactId::Authselect);
     }
 
-    fn evaluate(&self, facts: &Facts<'_>) -> Outcome {
-        let found = match facts.authselect() {
-            Ok(found) => found,
-            Err(unreadable) => return unknown(&unreadable),
-        };
+    fn verdict(&self, facts: &Facts<'_>) -> Result<Outcome, Unreadable> {
+        let found = facts.authselect()?;
         let mut outcomes = Vec::new();
         if let Some(wanted) = self.linked {
             let mut seen: Vec<Evidence> = (found.foreign.iter())
@@ -59,7 +56,7 @@ impl Kind for Authselect {
                 }
             }));
         }
-        Outcome::all(outcomes)
+        Ok(Outcome::all(outcomes))
     }
 
     fn flaw(&self) -> Option<String> {

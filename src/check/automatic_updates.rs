@@ -3,8 +3,8 @@
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::{Kind, unknown};
-use crate::facts::{FactId, Facts, Needs};
+use super::Kind;
+use crate::facts::{FactId, Facts, Needs, Unreadable};
 use crate::finding::{Evidence, Outcome};
 
 /// Whether the machine installs updates by itself: what has to be set, installed and started for that is all there, or something of it is not.
@@ -30,17 +30,14 @@ impl Kind for AutomaticUpdates {
         needs.fact(FactId::Updates);
     }
 
-    fn evaluate(&self, facts: &Facts<'_>) -> Outcome {
-        let updates = match facts.updates() {
-            Ok(updates) => updates,
-            Err(unreadable) => return unknown(&unreadable),
-        };
+    fn verdict(&self, facts: &Facts<'_>) -> Result<Outcome, Unreadable> {
+        let updates = facts.updates()?;
         let expected =
             if self.wanted == Wanted::On { "updates that install themselves" } else { "no updates that install themselves" };
         let judged = updates.updaters.iter().map(|updater| {
             let evidence = Evidence::at(&updater.path).line_opt(updater.line).found(&updater.found).expected(expected);
             Outcome::decide(updater.on == (self.wanted == Wanted::On), vec![evidence])
         });
-        if self.wanted == Wanted::On { Outcome::any(judged.collect()) } else { Outcome::all(judged.collect()) }
+        Ok(if self.wanted == Wanted::On { Outcome::any(judged.collect()) } else { Outcome::all(judged.collect()) })
     }
 }

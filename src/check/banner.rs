@@ -5,7 +5,7 @@ use serde::Deserialize;
 
 use super::file::WhenNone;
 use super::{Kind, Names, unknown};
-use crate::facts::{FactId, Facts, FileFact, Needs, Os};
+use crate::facts::{FactId, Facts, FileFact, Needs, Os, Unreadable};
 use crate::finding::{Evidence, Outcome};
 use crate::path::ImagePath;
 
@@ -35,7 +35,7 @@ impl Kind for Banner {
         self.path.0.iter().chain(self.fallback.iter().flat_map(|names| &names.0)).for_each(|pattern| needs.contents(pattern));
     }
 
-    fn evaluate(&self, facts: &Facts<'_>) -> Outcome {
+    fn verdict(&self, facts: &Facts<'_>) -> Result<Outcome, Unreadable> {
         let shown = |patterns: &[String]| -> Result<Vec<FileFact>, Outcome> {
             let found: Result<Vec<_>, _> = patterns.iter().map(|pattern| facts.contents(pattern)).collect();
             found.map(|lists| lists.into_iter().flatten().cloned().collect()).map_err(|error| unknown(&error))
@@ -46,16 +46,13 @@ impl Kind for Banner {
         });
         let files = match files {
             Ok(files) => files,
-            Err(outcome) => return outcome,
+            Err(outcome) => return Ok(outcome),
         };
         let first = ImagePath::new(self.path.0.first().map_or("/", String::as_str));
         if files.is_empty() {
-            return self.when_none.outcome(&first, "does not exist");
+            return Ok(self.when_none.outcome(&first, "does not exist"));
         }
-        let names = match facts.os() {
-            Ok(os) => names(os),
-            Err(unreadable) => return unknown(&unreadable),
-        };
+        let names = names(facts.os()?);
         let mut outcomes = Vec::new();
         let mut says_something = self.empty;
         for file in &files {
@@ -68,14 +65,14 @@ impl Kind for Banner {
             }
         }
         if !says_something && outcomes.is_empty() {
-            return Outcome::fail(vec![Evidence::at(&first).found("nothing").expected("a text")]);
+            return Ok(Outcome::fail(vec![Evidence::at(&first).found("nothing").expected("a text")]));
         }
         if outcomes.is_empty() {
-            return Outcome::pass(
+            return Ok(Outcome::pass(
                 files.iter().map(|file| Evidence::at(&file.path).found("a text that tells nothing of the system")).collect(),
-            );
+            ));
         }
-        Outcome::all(outcomes)
+        Ok(Outcome::all(outcomes))
     }
 }
 

@@ -4,8 +4,8 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::matcher::matched;
-use super::{Kind, Observed, unknown};
-use crate::facts::{FactId, Facts, Needs, boot_argument};
+use super::{Kind, Observed};
+use crate::facts::{FactId, Facts, Needs, Unreadable, boot_argument};
 use crate::finding::{Evidence, Outcome};
 use crate::path::ImagePath;
 
@@ -31,11 +31,8 @@ impl Kind for BootArgument {
         needs.fact(FactId::Boot);
     }
 
-    fn evaluate(&self, facts: &Facts<'_>) -> Outcome {
-        let boot = match facts.boot() {
-            Ok(boot) => boot,
-            Err(unreadable) => return unknown(&unreadable),
-        };
+    fn verdict(&self, facts: &Facts<'_>) -> Result<Outcome, Unreadable> {
+        let boot = facts.boot()?;
         let mut outcomes: Vec<Outcome> = Vec::new();
         for entry in &boot.entries {
             outcomes.push(self.judge(&entry.arguments, Evidence::at(&entry.path).line(entry.line)));
@@ -65,7 +62,7 @@ impl Kind for BootArgument {
                 Err(error) => Outcome::unknown(format!("{path}: {error}"), vec![Evidence::at(&path)]),
             });
         }
-        Outcome::all(outcomes)
+        Ok(Outcome::all(outcomes))
     }
 
     fn flaw(&self) -> Option<String> {
@@ -86,27 +83,24 @@ impl Kind for BootPassword {
         needs.fact(FactId::Boot);
     }
 
-    fn evaluate(&self, facts: &Facts<'_>) -> Outcome {
-        let boot = match facts.boot() {
-            Ok(boot) => boot,
-            Err(unreadable) => return unknown(&unreadable),
-        };
+    fn verdict(&self, facts: &Facts<'_>) -> Result<Outcome, Unreadable> {
+        let boot = facts.boot()?;
         let first = boot.files.first().map_or_else(|| Evidence::at(&ImagePath::new("/boot")), Evidence::at);
         if let Some(plain) = boot.passwords.iter().find(|password| !password.hashed) {
             let evidence = Evidence::at(&plain.path).line(plain.line).found("a password in plain text").expected("a hash");
-            return Outcome::decide(!self.set, vec![evidence]);
+            return Ok(Outcome::decide(!self.set, vec![evidence]));
         }
         let evidence = match (&boot.superusers, boot.passwords.first()) {
             (Some((_, _, names)), Some(password)) if !names.is_empty() => {
-                return Outcome::decide(
+                return Ok(Outcome::decide(
                     self.set,
                     vec![Evidence::at(&password.path).line(password.line).found("a password, kept as a hash")],
-                );
+                ));
             }
             (Some((path, line, _)), None) => Evidence::at(path).line(*line).found("superusers without a password"),
             (_, Some(password)) => Evidence::at(&password.path).line(password.line).found("a password, but no superusers"),
             (None, None) => first.found("no password"),
         };
-        Outcome::decide(!self.set, vec![evidence.expected("superusers with a hashed password")])
+        Ok(Outcome::decide(!self.set, vec![evidence.expected("superusers with a hashed password")]))
     }
 }

@@ -7,7 +7,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::{Kind, unknown};
-use crate::facts::{Facts, FileFact, Needs};
+use crate::facts::{Facts, FileFact, Needs, Unreadable};
 use crate::finding::{Evidence, Outcome};
 use crate::path::ImagePath;
 
@@ -31,7 +31,7 @@ impl Kind for CloudwatchAgent {
         [MAIN, PARTS, MADE].into_iter().for_each(|pattern| needs.contents(pattern));
     }
 
-    fn evaluate(&self, facts: &Facts<'_>) -> Outcome {
+    fn verdict(&self, facts: &Facts<'_>) -> Result<Outcome, Unreadable> {
         let (mut files, mut is_made): (Vec<&FileFact>, bool) = (Vec::new(), false);
         for pattern in [MAIN, PARTS, MADE] {
             match facts.contents(pattern) {
@@ -40,18 +40,18 @@ impl Kind for CloudwatchAgent {
                     is_made = pattern == MADE;
                     files.extend(found);
                 }
-                Err(unreadable) => return unknown(&unreadable),
+                Err(unreadable) => return Err(unreadable),
             }
         }
         if files.is_empty() {
             let evidence = Evidence::at(&ImagePath::new(MAIN)).found("no configuration").expected(self.sections.join(" and "));
-            return Outcome::fail(vec![evidence]);
+            return Ok(Outcome::fail(vec![evidence]));
         }
         let mut collected = BTreeSet::new();
         for file in &files {
             let content = match &file.content {
                 Ok(content) => content,
-                Err(unreadable) => return unknown(unreadable),
+                Err(unreadable) => return Ok(unknown(unreadable)),
             };
             let found = if is_made { of_toml(content) } else { of_json(content) };
             match found {
@@ -59,7 +59,7 @@ impl Kind for CloudwatchAgent {
                 Err((line, why)) => {
                     let evidence =
                         Evidence::at(&file.path).line_opt(line).found(why).expected("a configuration the agent can read");
-                    return Outcome::fail(vec![evidence]);
+                    return Ok(Outcome::fail(vec![evidence]));
                 }
             }
         }
@@ -72,7 +72,7 @@ impl Kind for CloudwatchAgent {
                 vec![Evidence::at(&first).found(found).expected(format!("a section {wanted} that collects something"))],
             )
         });
-        Outcome::all(judged.collect())
+        Ok(Outcome::all(judged.collect()))
     }
 
     fn flaw(&self) -> Option<String> {

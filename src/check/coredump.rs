@@ -2,7 +2,7 @@
 
 use super::matcher::matched;
 use super::{Kind, Observed, unknown};
-use crate::facts::{FactId, Facts, Needs};
+use crate::facts::{FactId, Facts, Needs, Unreadable};
 use crate::finding::{Evidence, Outcome};
 use crate::path::ImagePath;
 
@@ -19,11 +19,8 @@ impl Kind for Coredump {
         needs.fact(FactId::Coredump);
     }
 
-    fn evaluate(&self, facts: &Facts<'_>) -> Outcome {
-        let settings = match facts.coredump() {
-            Ok(coredump) => &coredump.0,
-            Err(unreadable) => return unknown(&unreadable),
-        };
+    fn verdict(&self, facts: &Facts<'_>) -> Result<Outcome, Unreadable> {
+        let settings = &facts.coredump()?.0;
         let found = settings.get(&self.option);
         let place = found.and_then(|found| found.place.as_ref());
         let place = match place {
@@ -32,7 +29,7 @@ impl Kind for Coredump {
         };
         let observed = found.map(|found| Observed::new(&found.text).with_number(found.number));
         let judged = self.matcher().judge(observed.as_ref(), place.because(&self.option));
-        Outcome::all(settings.broken.iter().map(unknown).chain([judged]).collect())
+        Ok(Outcome::all(settings.broken.iter().map(unknown).chain([judged]).collect()))
     }
 
     fn flaw(&self) -> Option<String> {

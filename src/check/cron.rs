@@ -5,7 +5,7 @@ use serde::Deserialize;
 
 use super::{Kind, Pattern, unknown};
 use crate::facts::units::Init;
-use crate::facts::{FactId, Facts, Needs};
+use crate::facts::{FactId, Facts, Needs, Unreadable};
 use crate::finding::{Evidence, Outcome};
 use crate::path::ImagePath;
 
@@ -26,11 +26,8 @@ impl Kind for Cron {
         needs.fact(FactId::Units);
     }
 
-    fn evaluate(&self, facts: &Facts<'_>) -> Outcome {
-        let (cron, units) = match (facts.cron(), facts.units()) {
-            (Ok(cron), Ok(units)) => (cron, units),
-            (Err(unreadable), _) | (_, Err(unreadable)) => return unknown(&unreadable),
-        };
+    fn verdict(&self, facts: &Facts<'_>) -> Result<Outcome, Unreadable> {
+        let (cron, units) = (facts.cron()?, facts.units()?);
         let systemd = units.init == Init::Systemd;
         let expected = format!("to run every {} days or more often", self.within_days);
         let (mut right, mut wrong) = (Vec::new(), Vec::new());
@@ -44,14 +41,14 @@ impl Kind for Cron {
             }
         }
         if !right.is_empty() {
-            return Outcome::pass(right);
+            return Ok(Outcome::pass(right));
         }
         if !cron.doubts.is_empty() {
-            return Outcome::all(cron.doubts.iter().map(unknown).collect());
+            return Ok(Outcome::all(cron.doubts.iter().map(unknown).collect()));
         }
         if wrong.is_empty() {
             wrong.push(Evidence::at(&ImagePath::new("/etc/crontab")).found("no such job").expected(expected));
         }
-        Outcome::fail(wrong)
+        Ok(Outcome::fail(wrong))
     }
 }

@@ -1,8 +1,8 @@
 //! System-wide cryptographic policies.
 
 use super::matcher::matched;
-use super::{Kind, Observed, unknown};
-use crate::facts::{FactId, Facts, Needs, crypto_scopes};
+use super::{Kind, Observed};
+use crate::facts::{FactId, Facts, Needs, Unreadable, crypto_scopes};
 use crate::finding::{Evidence, Outcome};
 
 matched! {
@@ -28,11 +28,8 @@ impl Kind for CryptoPolicy {
         needs.fact(FactId::CryptoPolicy);
     }
 
-    fn evaluate(&self, facts: &Facts<'_>) -> Outcome {
-        let policy = match facts.crypto_policy() {
-            Ok(policy) => policy,
-            Err(unreadable) => return unknown(&unreadable),
-        };
+    fn verdict(&self, facts: &Facts<'_>) -> Result<Outcome, Unreadable> {
+        let policy = facts.crypto_policy()?;
         let mut outcomes = Vec::new();
         if !self.matcher().is_empty() {
             for name in std::iter::once(&policy.configured).chain(&policy.applied) {
@@ -50,7 +47,7 @@ impl Kind for CryptoPolicy {
             }
             outcomes.push(Outcome::decide(policy.stale.is_empty() == wanted, seen));
         }
-        Outcome::all(outcomes)
+        Ok(Outcome::all(outcomes))
     }
 
     fn flaw(&self) -> Option<String> {
@@ -63,14 +60,11 @@ impl Kind for CryptoProperty {
         needs.fact(FactId::CryptoPolicy);
     }
 
-    fn evaluate(&self, facts: &Facts<'_>) -> Outcome {
+    fn verdict(&self, facts: &Facts<'_>) -> Result<Outcome, Unreadable> {
         let found = facts
             .crypto_policy()
             .and_then(|policy| Ok((policy.property(&self.property, self.scope.as_deref())?, policy.configured.place.clone())));
-        let (found, (config, line)) = match found {
-            Ok(found) => found,
-            Err(unreadable) => return unknown(&unreadable),
-        };
+        let (found, (config, line)) = found?;
         let name = match &self.scope {
             Some(scope) => format!("{}@{scope}", self.property),
             None => self.property.clone(),
@@ -83,7 +77,7 @@ impl Kind for CryptoProperty {
             let observed = property.place.as_ref().map(|_| Observed::new(property.items.join(" ")).with_list(property.items));
             self.matcher().judge(observed.as_ref(), place.because(&name))
         };
-        Outcome::all(found.into_iter().map(judge).collect())
+        Ok(Outcome::all(found.into_iter().map(judge).collect()))
     }
 
     fn flaw(&self) -> Option<String> {

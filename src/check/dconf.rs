@@ -5,7 +5,7 @@ use serde::Deserialize;
 
 use super::matcher::matched;
 use super::{Kind, Observed, unknown};
-use crate::facts::{FactId, Facts, Needs};
+use crate::facts::{FactId, Facts, Needs, Unreadable};
 use crate::finding::{Evidence, Outcome};
 
 matched! {
@@ -63,11 +63,8 @@ impl Kind for Dconf {
         needs.fact(FactId::Dconf);
     }
 
-    fn evaluate(&self, facts: &Facts<'_>) -> Outcome {
-        let found = match facts.dconf().and_then(|dconf| dconf.in_force(self.profile.name(), &self.key)) {
-            Ok(found) => found,
-            Err(unreadable) => return unknown(&unreadable),
-        };
+    fn verdict(&self, facts: &Facts<'_>) -> Result<Outcome, Unreadable> {
+        let found = facts.dconf().and_then(|dconf| dconf.in_force(self.profile.name(), &self.key))?;
         let (path, line) = &found.place;
         let mut place = Evidence::at(path).line_opt(*line);
         place = place.because(match &found.note {
@@ -86,7 +83,7 @@ impl Kind for Dconf {
             let word = |locked: bool| if locked { "locked" } else { "not locked" };
             outcomes.push(Outcome::decide(found.locked == locked, vec![place.found(word(found.locked)).expected(word(locked))]));
         }
-        Outcome::all(outcomes)
+        Ok(Outcome::all(outcomes))
     }
 
     fn flaw(&self) -> Option<String> {
@@ -100,11 +97,8 @@ impl Kind for DconfDatabases {
         needs.fact(FactId::Dconf);
     }
 
-    fn evaluate(&self, facts: &Facts<'_>) -> Outcome {
-        let dconf = match facts.dconf() {
-            Ok(dconf) => dconf,
-            Err(unreadable) => return unknown(&unreadable),
-        };
+    fn verdict(&self, facts: &Facts<'_>) -> Result<Outcome, Unreadable> {
+        let dconf = facts.dconf()?;
         let judge = |path, differences: Result<Vec<crate::facts::DconfDifference>, _>| match differences {
             Err(unreadable) => unknown(&unreadable),
             Ok(differences) if differences.is_empty() => Outcome::pass(vec![Evidence::at(path).found("as its key files say")]),
@@ -119,7 +113,7 @@ impl Kind for DconfDatabases {
         };
         let outcomes: Vec<Outcome> = dconf.databases().into_iter().map(|(path, found)| judge(path, found)).collect();
         let all = if outcomes.is_empty() { Outcome::pass(Vec::new()) } else { Outcome::all(outcomes) };
-        if self.current { all } else { all.negate() }
+        Ok(if self.current { all } else { all.negate() })
     }
 }
 
@@ -128,15 +122,12 @@ impl Kind for Gdm {
         needs.fact(FactId::Gdm);
     }
 
-    fn evaluate(&self, facts: &Facts<'_>) -> Outcome {
-        let gdm = match facts.gdm() {
-            Ok(gdm) => gdm,
-            Err(unreadable) => return unknown(&unreadable),
-        };
+    fn verdict(&self, facts: &Facts<'_>) -> Result<Outcome, Unreadable> {
+        let gdm = facts.gdm()?;
         let found = gdm.setting(&self.section, &self.key);
         let place = Evidence::at(&gdm.path).line_opt(found.map(|(_, line)| line));
         let observed = found.map(|(value, _)| Observed::new(value));
-        self.matcher().judge(observed.as_ref(), place.because(format!("[{}] {}", self.section, self.key)))
+        Ok(self.matcher().judge(observed.as_ref(), place.because(format!("[{}] {}", self.section, self.key))))
     }
 
     fn flaw(&self) -> Option<String> {

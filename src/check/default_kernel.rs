@@ -3,9 +3,9 @@
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+use super::Kind;
 use super::tree::Yes;
-use super::{Kind, unknown};
-use crate::facts::{FactId, Facts, Needs};
+use crate::facts::{FactId, Facts, Needs, Unreadable};
 use crate::finding::{Evidence, Outcome};
 
 /// The kernel that boots by default.
@@ -21,13 +21,11 @@ impl Kind for DefaultKernel {
         needs.fact(FactId::DefaultKernel);
     }
 
-    fn evaluate(&self, facts: &Facts<'_>) -> Outcome {
-        match facts.default_kernel() {
-            Ok(kernel) => {
-                let evidence = Evidence::at(&kernel.path).line_opt(kernel.line).found(format!("boots {}", kernel.version));
-                Outcome::decide(kernel.is_newest(), vec![evidence.expected(format!("{}, the newest in /boot", kernel.newest))])
-            }
-            Err(unreadable) => unknown(&unreadable),
-        }
+    fn verdict(&self, facts: &Facts<'_>) -> Result<Outcome, Unreadable> {
+        let kernel = facts.default_kernel()?;
+        Ok({
+            let evidence = Evidence::at(&kernel.path).line_opt(kernel.line).found(format!("boots {}", kernel.version));
+            Outcome::decide(kernel.is_newest(), vec![evidence.expected(format!("{}, the newest in /boot", kernel.newest))])
+        })
     }
 }

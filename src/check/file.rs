@@ -5,7 +5,7 @@ use serde::Deserialize;
 
 use super::{Kind, Mode, NamePattern, Names, unknown};
 use crate::facts::accounts::Account;
-use crate::facts::{Accounts, FactId, Facts, FileState, Needs};
+use crate::facts::{Accounts, FactId, Facts, FileState, Needs, Unreadable};
 use crate::finding::{Evidence, Outcome};
 use crate::image::{FileKind, Metadata};
 use crate::path::ImagePath;
@@ -82,7 +82,7 @@ impl Kind for File {
         }
     }
 
-    fn evaluate(&self, facts: &Facts<'_>) -> Outcome {
+    fn verdict(&self, facts: &Facts<'_>) -> Result<Outcome, Unreadable> {
         let mut outcomes = Vec::new();
         for pattern in &self.path.0 {
             match facts.files(pattern) {
@@ -98,13 +98,13 @@ impl Kind for File {
             }
         }
         if !outcomes.is_empty() {
-            return Outcome::all(outcomes);
+            return Ok(Outcome::all(outcomes));
         }
         let first = ImagePath::new(self.path.0.first().map_or("/", String::as_str));
-        match self.exists {
+        Ok(match self.exists {
             Some(false) => WhenNone::Pass.outcome(&first, "does not exist"),
             _ => self.when_none.outcome(&first, "does not exist"),
-        }
+        })
     }
 
     fn flaw(&self) -> Option<String> {

@@ -9,7 +9,7 @@ use super::accounts::OneOrMore;
 use super::file::WhenNone;
 use super::{Kind, Names, unknown};
 use crate::facts::accounts::{Accounts, Group};
-use crate::facts::{FactId, Facts, Needs};
+use crate::facts::{FactId, Facts, Needs, Unreadable};
 use crate::finding::{Evidence, Outcome};
 use crate::path::ImagePath;
 
@@ -57,27 +57,24 @@ impl Kind for Groups {
         needs.fact(FactId::Accounts);
     }
 
-    fn evaluate(&self, facts: &Facts<'_>) -> Outcome {
-        let accounts = match facts.accounts() {
-            Ok(accounts) => accounts,
-            Err(unreadable) => return unknown(&unreadable),
-        };
+    fn verdict(&self, facts: &Facts<'_>) -> Result<Outcome, Unreadable> {
+        let accounts = facts.accounts()?;
         // Not the same as a file without groups: no system is without.
         if let Some(unreadable) = &accounts.no_groups {
-            return unknown(unreadable);
+            return Ok(unknown(unreadable));
         }
         let chosen: Vec<&Group> = accounts.groups.iter().filter(|group| self.counts(group)).collect();
         let file = ImagePath::new("/etc/group");
         if chosen.is_empty() {
-            return self.when_none.outcome(&file, "no such group");
+            return Ok(self.when_none.outcome(&file, "no such group"));
         }
         let mut wrong: Vec<Outcome> = chosen.iter().flat_map(|group| self.judge(group, accounts)).collect();
         wrong.extend(self.twins(&chosen));
         if wrong.is_empty() {
             let found = format!("{} groups, all of them as they should be", chosen.len());
-            return Outcome::pass(vec![Evidence::at(&file).found(found)]);
+            return Ok(Outcome::pass(vec![Evidence::at(&file).found(found)]));
         }
-        Outcome::all(wrong)
+        Ok(Outcome::all(wrong))
     }
 
     fn flaw(&self) -> Option<String> {

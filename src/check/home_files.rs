@@ -6,7 +6,7 @@ use serde::Deserialize;
 use super::accounts::{OneOrMore, Selection, Who, pattern};
 use super::{Kind, Mode, Names, unknown};
 use crate::facts::accounts::Account;
-use crate::facts::{Facts, FileState, Needs};
+use crate::facts::{Facts, FileState, Needs, Unreadable};
 use crate::finding::{Evidence, Outcome, Status};
 use crate::image::FileKind;
 use crate::path::ImagePath;
@@ -40,11 +40,8 @@ impl Kind for HomeFiles {
         chosen.iter().flat_map(|user| self.patterns(user)).for_each(|pattern| needs.files(pattern));
     }
 
-    fn evaluate(&self, facts: &Facts<'_>) -> Outcome {
-        let chosen = match self.selection().of(facts) {
-            Ok(chosen) => chosen,
-            Err(unreadable) => return unknown(&unreadable),
-        };
+    fn verdict(&self, facts: &Facts<'_>) -> Result<Outcome, Unreadable> {
+        let chosen = self.selection().of(facts)?;
         let mut seen = 0_u64;
         let mut wrong = Vec::new();
         for user in &chosen {
@@ -63,10 +60,10 @@ impl Kind for HomeFiles {
             }
         }
         if !wrong.is_empty() {
-            return Outcome::all(wrong);
+            return Ok(Outcome::all(wrong));
         }
         let found = format!("{} home directories, {seen} such files, none of them wrong", chosen.len());
-        Outcome::pass(vec![Evidence::at(&ImagePath::new("/etc/passwd")).found(found)])
+        Ok(Outcome::pass(vec![Evidence::at(&ImagePath::new("/etc/passwd")).found(found)]))
     }
 
     fn flaw(&self) -> Option<String> {

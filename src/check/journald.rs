@@ -5,7 +5,7 @@ use serde::Deserialize;
 
 use super::matcher::matched;
 use super::{Kind, Observed, unknown};
-use crate::facts::{FactId, Facts, Needs};
+use crate::facts::{FactId, Facts, Needs, Unreadable};
 use crate::finding::{Evidence, Outcome};
 use crate::path::ImagePath;
 
@@ -40,11 +40,8 @@ impl Kind for Journald {
         needs.fact(FactId::Journald);
     }
 
-    fn evaluate(&self, facts: &Facts<'_>) -> Outcome {
-        let journald = match facts.journald() {
-            Ok(journald) => journald,
-            Err(unreadable) => return unknown(&unreadable),
-        };
+    fn verdict(&self, facts: &Facts<'_>) -> Result<Outcome, Unreadable> {
+        let journald = facts.journald()?;
         let (settings, file) = match self.of {
             Some(Of::Upload) => (&journald.upload, "/etc/systemd/journal-upload.conf"),
             _ => (&journald.journal, "/etc/systemd/journald.conf"),
@@ -74,9 +71,9 @@ impl Kind for Journald {
         let observed = counts.map(|assigned| Observed::new(assigned.text).with_number(assigned.number));
         let judged = self.matcher().judge(observed.as_ref(), place.because(because));
         if settings.broken.is_empty() {
-            return judged;
+            return Ok(judged);
         }
-        Outcome::all(settings.broken.iter().map(unknown).chain([judged]).collect())
+        Ok(Outcome::all(settings.broken.iter().map(unknown).chain([judged]).collect()))
     }
 
     fn flaw(&self) -> Option<String> {

@@ -53,7 +53,7 @@ impl Kind for Leftover {
         }
     }
 
-    fn evaluate(&self, facts: &Facts<'_>) -> Outcome {
+    fn verdict(&self, facts: &Facts<'_>) -> Result<Outcome, Unreadable> {
         let mut left: BTreeMap<ImagePath, Evidence> = BTreeMap::new();
         let mut doubts = Vec::new();
         if self.home.is_some()
@@ -72,13 +72,13 @@ impl Kind for Leftover {
             }
         }
         if !left.is_empty() {
-            return Outcome::fail(left.into_values().collect());
+            return Ok(Outcome::fail(left.into_values().collect()));
         }
         if !doubts.is_empty() {
-            return Outcome::all(doubts);
+            return Ok(Outcome::all(doubts));
         }
         let first = ImagePath::new(patterns.first().map_or("/", String::as_str));
-        Outcome::pass(vec![Evidence::at(&first).found("nothing is left")])
+        Ok(Outcome::pass(vec![Evidence::at(&first).found("nothing is left")]))
     }
 
     fn flaw(&self) -> Option<String> {

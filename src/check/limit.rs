@@ -1,8 +1,8 @@
 //! What a login may use.
 
 use super::matcher::matched;
-use super::{Kind, Observed, unknown};
-use crate::facts::{FactId, Facts, Needs, limits};
+use super::{Kind, Observed};
+use crate::facts::{FactId, Facts, Needs, Unreadable, limits};
 use crate::finding::{Evidence, Outcome};
 use crate::path::ImagePath;
 
@@ -19,11 +19,8 @@ impl Kind for Limit {
         needs.fact(FactId::Limits);
     }
 
-    fn evaluate(&self, facts: &Facts<'_>) -> Outcome {
-        let all = match facts.limits() {
-            Ok(limits) => limits.hard(&self.item),
-            Err(unreadable) => return unknown(&unreadable),
-        };
+    fn verdict(&self, facts: &Facts<'_>) -> Result<Outcome, Unreadable> {
+        let all = facts.limits()?.hard(&self.item);
         let mut outcomes = Vec::new();
         if !all.iter().any(|found| found.domain == "*") {
             let because = format!("no line limits {} for everybody (*)", self.item);
@@ -35,7 +32,7 @@ impl Kind for Limit {
                 .because(format!("the hard limit of {} for {}", self.item, found.domain));
             outcomes.push(self.matcher().judge(Some(&Observed::new(found.text).with_number(found.number)), place));
         }
-        Outcome::all(outcomes)
+        Ok(Outcome::all(outcomes))
     }
 
     fn flaw(&self) -> Option<String> {

@@ -5,7 +5,7 @@ use serde::Deserialize;
 
 use super::file::WhenNone;
 use super::{Kind, Names, Pattern, unknown};
-use crate::facts::{Facts, FileFact, Needs};
+use crate::facts::{Facts, FileFact, Needs, Unreadable};
 use crate::finding::{Evidence, Outcome};
 use crate::path::ImagePath;
 
@@ -35,7 +35,7 @@ impl Kind for Line {
         self.path.0.iter().for_each(|pattern| needs.contents(pattern));
     }
 
-    fn evaluate(&self, facts: &Facts<'_>) -> Outcome {
+    fn verdict(&self, facts: &Facts<'_>) -> Result<Outcome, Unreadable> {
         let mut files: Vec<&FileFact> = Vec::new();
         let mut doubts = Vec::new();
         for pattern in &self.path.0 {
@@ -46,7 +46,7 @@ impl Kind for Line {
         }
         if files.is_empty() && doubts.is_empty() {
             let first = ImagePath::new(self.path.0.first().map_or("/", String::as_str));
-            return self.when_none.outcome(&first, "does not exist");
+            return Ok(self.when_none.outcome(&first, "does not exist"));
         }
         doubts.extend(files.iter().filter_map(|file| file.content.as_ref().err()).map(unknown));
         let mut outcomes = Vec::new();
@@ -70,7 +70,7 @@ impl Kind for Line {
                 true => Outcome::all(doubts),
             });
         }
-        Outcome::all(outcomes)
+        Ok(Outcome::all(outcomes))
     }
 
     fn flaw(&self) -> Option<String> {

@@ -39,17 +39,14 @@ impl Kind for LoginUmask {
         needs.fact(FactId::LoginDefs);
     }
 
-    fn evaluate(&self, facts: &Facts<'_>) -> Outcome {
-        let effective = match facts.login_defs() {
-            Ok(settings) => settings.effective("UMASK"),
-            Err(unreadable) => return unknown(&unreadable),
-        };
+    fn verdict(&self, facts: &Facts<'_>) -> Result<Outcome, Unreadable> {
+        let effective = facts.login_defs()?.effective("UMASK");
         let met =
             effective.number.and_then(|mask| u32::try_from(mask).ok()).is_some_and(|mask| mask & self.masks.0 == self.masks.0);
         let place = Evidence::at(&ImagePath::new(login_defs::LoginDefs::PATH)).line_opt(effective.line);
         let because = effective.because.unwrap_or_else(|| "UMASK".to_owned());
         let found = effective.text.unwrap_or_else(|| "not set".to_owned());
-        Outcome::decide(met, vec![place.found(found).expected(format!("{} or stricter", self.masks)).because(because)])
+        Ok(Outcome::decide(met, vec![place.found(found).expected(format!("{} or stricter", self.masks)).because(because)]))
     }
 }
 
@@ -58,9 +55,9 @@ impl Kind for LoginDefs {
         needs.fact(FactId::LoginDefs);
     }
 
-    fn evaluate(&self, facts: &Facts<'_>) -> Outcome {
+    fn verdict(&self, facts: &Facts<'_>) -> Result<Outcome, Unreadable> {
         let effective = facts.login_defs().map(|settings| settings.effective(&self.key));
-        judge(&self.matcher(), &self.key, login_defs::LoginDefs::PATH, effective)
+        Ok(judge(&self.matcher(), &self.key, login_defs::LoginDefs::PATH, effective))
     }
 
     fn flaw(&self) -> Option<String> {
@@ -73,9 +70,9 @@ impl Kind for Useradd {
         needs.fact(FactId::UseraddDefaults);
     }
 
-    fn evaluate(&self, facts: &Facts<'_>) -> Outcome {
+    fn verdict(&self, facts: &Facts<'_>) -> Result<Outcome, Unreadable> {
         let effective = facts.useradd_defaults().map(|settings| settings.effective(&self.key));
-        judge(&self.matcher(), &self.key, UseraddDefaults::PATH, effective)
+        Ok(judge(&self.matcher(), &self.key, UseraddDefaults::PATH, effective))
     }
 
     fn flaw(&self) -> Option<String> {

@@ -36,13 +36,10 @@ impl Kind for Logrotate {
         }
     }
 
-    fn evaluate(&self, facts: &Facts<'_>) -> Outcome {
-        let logrotate = match facts.logrotate() {
-            Ok(logrotate) => logrotate,
-            Err(unreadable) => return unknown(&unreadable),
-        };
+    fn verdict(&self, facts: &Facts<'_>) -> Result<Outcome, Unreadable> {
+        let logrotate = facts.logrotate()?;
         if !logrotate.present {
-            return self.when_none.outcome(&ImagePath::new(PATH), "does not exist");
+            return Ok(self.when_none.outcome(&ImagePath::new(PATH), "does not exist"));
         }
         let mut outcomes = Vec::new();
         outcomes.extend(self.create_mode_within.map(|allowed| judge_modes(logrotate, allowed)));
@@ -55,9 +52,9 @@ impl Kind for Logrotate {
         outcomes.extend(self.all_read.map(|wanted| judge_read(logrotate, wanted)));
         let judged = Outcome::all(outcomes);
         if judged.status == Status::Pass && !logrotate.doubts.is_empty() {
-            return Outcome::all(logrotate.doubts.iter().map(unknown).collect());
+            return Ok(Outcome::all(logrotate.doubts.iter().map(unknown).collect()));
         }
-        judged
+        Ok(judged)
     }
 
     fn flaw(&self) -> Option<String> {

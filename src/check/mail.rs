@@ -5,7 +5,7 @@ use serde::Deserialize;
 
 use super::{Kind, unknown};
 use crate::facts::mail::{MailProgram, MailServer};
-use crate::facts::{FactId, Facts, Needs};
+use crate::facts::{FactId, Facts, Needs, Unreadable};
 use crate::finding::{Evidence, Outcome};
 use crate::syntax::proc_net;
 
@@ -33,17 +33,14 @@ impl Kind for MailListener {
         }
     }
 
-    fn evaluate(&self, facts: &Facts<'_>) -> Outcome {
-        let mail = match facts.mail() {
-            Ok(mail) => mail,
-            Err(unreadable) => return unknown(&unreadable),
-        };
+    fn verdict(&self, facts: &Facts<'_>) -> Result<Outcome, Unreadable> {
+        let mail = facts.mail()?;
         let counted = mail.servers.iter().filter(|server| self.of.is_none_or(|program| program == server.program));
         let mut outcomes: Vec<Outcome> = counted.map(configured).collect();
         if self.of.is_none() {
             outcomes.extend(SOCKETS.into_iter().filter_map(|path| running(facts, path)));
         }
-        Outcome::all(outcomes)
+        Ok(Outcome::all(outcomes))
     }
 }
 

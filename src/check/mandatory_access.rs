@@ -4,8 +4,8 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::matcher::matched;
-use super::{Kind, Observed, unknown};
-use crate::facts::{FactId, Facts, Needs, SELINUX_CONFIG};
+use super::{Kind, Observed};
+use crate::facts::{FactId, Facts, Needs, SELINUX_CONFIG, Unreadable};
 use crate::finding::{Evidence, Outcome, Status};
 use crate::path::ImagePath;
 
@@ -53,14 +53,11 @@ impl Kind for AppArmor {
         needs.fact(FactId::AppArmor);
     }
 
-    fn evaluate(&self, facts: &Facts<'_>) -> Outcome {
-        let profiles = match facts.apparmor() {
-            Ok(apparmor) => &apparmor.profiles,
-            Err(unreadable) => return unknown(&unreadable),
-        };
+    fn verdict(&self, facts: &Facts<'_>) -> Result<Outcome, Unreadable> {
+        let profiles = &facts.apparmor()?.profiles;
         if profiles.is_empty() {
             let evidence = Evidence::at(&ImagePath::new("/etc/apparmor.d")).found("no profile").expected("profiles");
-            return Outcome::fail(vec![evidence]);
+            return Ok(Outcome::fail(vec![evidence]));
         }
         let expected = self.modes.join(" or ");
         let judge = |profile: &crate::facts::Profile| {
@@ -68,7 +65,7 @@ impl Kind for AppArmor {
             let met = self.modes.iter().any(|mode| mode == profile.mode.name());
             Outcome::decide(met, vec![Evidence::at(&profile.path).line(profile.line).found(found).expected(&expected)])
         };
-        Outcome::all(profiles.iter().map(judge).collect())
+        Ok(Outcome::all(profiles.iter().map(judge).collect()))
     }
 
     fn flaw(&self) -> Option<String> {
@@ -83,14 +80,14 @@ impl Kind for SeLinuxDomain {
         needs.running(CONTEXTS);
     }
 
-    fn evaluate(&self, facts: &Facts<'_>) -> Outcome {
+    fn verdict(&self, facts: &Facts<'_>) -> Result<Outcome, Unreadable> {
         let files = match facts.running_contents(CONTEXTS) {
             Some(Ok(files)) => files,
-            Some(Err(unreadable)) => return unknown(&unreadable),
+            Some(Err(unreadable)) => return Err(unreadable),
             None => {
                 let reason =
                     format!("boot the image and look for processes in {} (ps -eZ): only a running machine has any", self.domain);
-                return Outcome { status: Status::Manual, reason: Some(reason), evidence: Vec::new(), total: 0 };
+                return Ok(Outcome { status: Status::Manual, reason: Some(reason), evidence: Vec::new(), total: 0 });
             }
         };
         // A process that ended meanwhile, or that another security module answers for, has no context of SELinux.
@@ -107,9 +104,9 @@ impl Kind for SeLinuxDomain {
         if inside.is_empty() {
             let none =
                 Evidence::at(&ImagePath::new("/proc")).found(format!("{} processes, none in {}", files.len(), self.domain));
-            return Outcome::decide(!self.present, vec![none]);
+            return Ok(Outcome::decide(!self.present, vec![none]));
         }
-        Outcome::decide(self.present, inside)
+        Ok(Outcome::decide(self.present, inside))
     }
 
     fn flaw(&self) -> Option<String> {
@@ -122,17 +119,14 @@ impl Kind for SeLinux {
         needs.fact(FactId::SeLinux);
     }
 
-    fn evaluate(&self, facts: &Facts<'_>) -> Outcome {
-        let config = match facts.selinux() {
-            Ok(config) => config,
-            Err(unreadable) => return unknown(&unreadable),
-        };
+    fn verdict(&self, facts: &Facts<'_>) -> Result<Outcome, Unreadable> {
+        let config = facts.selinux()?;
         let found = match self.setting {
             SeLinuxSetting::Mode => &config.mode,
             SeLinuxSetting::Policy => &config.policy,
         };
         let place = Evidence::at(&ImagePath::new(SELINUX_CONFIG)).line_opt(found.as_ref().map(|(_, line)| *line));
-        self.matcher().judge(found.as_ref().map(|(value, _)| Observed::new(value)).as_ref(), place)
+        Ok(self.matcher().judge(found.as_ref().map(|(value, _)| Observed::new(value)).as_ref(), place))
     }
 
     fn flaw(&self) -> Option<String> {

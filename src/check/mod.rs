@@ -81,8 +81,13 @@ trait Kind {
     /// What it has to know. Asked again with the facts it got, until it asks for nothing new.
     fn needs(&self, facts: &Facts<'_>, needs: &mut Needs);
 
+    /// What it says, or what could not be read, which leaves it unknown.
+    fn verdict(&self, facts: &Facts<'_>) -> Result<Outcome, Unreadable>;
+
     /// What it says.
-    fn evaluate(&self, facts: &Facts<'_>) -> Outcome;
+    fn evaluate(&self, facts: &Facts<'_>) -> Outcome {
+        self.verdict(facts).unwrap_or_else(|unreadable| unknown(&unreadable))
+    }
 
     /// What is wrong with it as it is written, beyond the types of its fields.
     fn flaw(&self) -> Option<String> {

@@ -5,7 +5,7 @@ use serde::Deserialize;
 
 use super::{Kind, unknown};
 use crate::facts::modules::{Effect, Modules, Place, Presence};
-use crate::facts::{FactId, Facts, Needs};
+use crate::facts::{FactId, Facts, Needs, Unreadable};
 use crate::finding::{Evidence, Outcome};
 use crate::path::ImagePath;
 use crate::syntax::modprobe::underscores;
@@ -37,11 +37,8 @@ impl Kind for Module {
         needs.running(LOADED);
     }
 
-    fn evaluate(&self, facts: &Facts<'_>) -> Outcome {
-        let modules = match facts.modules() {
-            Ok(modules) => modules,
-            Err(unreadable) => return unknown(&unreadable),
-        };
+    fn verdict(&self, facts: &Facts<'_>) -> Result<Outcome, Unreadable> {
+        let modules = facts.modules()?;
         let name = underscores(self.name.as_bytes()).unwrap_or_default();
         let mut outcomes = Vec::new();
         if let Some(wanted) = self.loadable {
@@ -62,7 +59,7 @@ impl Kind for Module {
                 }
             });
         }
-        Outcome::all(outcomes)
+        Ok(Outcome::all(outcomes))
     }
 
     fn flaw(&self) -> Option<String> {

@@ -6,7 +6,7 @@ use serde::Deserialize;
 use super::file::WhenNone;
 use super::{Kind, Names, unknown};
 use crate::facts::mounts::{MountEntry, Mounts};
-use crate::facts::{FactId, Facts, Needs};
+use crate::facts::{FactId, Facts, Needs, Unreadable};
 use crate::finding::{Evidence, Outcome};
 use crate::path::ImagePath;
 
@@ -32,11 +32,8 @@ impl Kind for Mount {
         needs.fact(FactId::Mounts);
     }
 
-    fn evaluate(&self, facts: &Facts<'_>) -> Outcome {
-        let mounts = match facts.mounts() {
-            Ok(mounts) => mounts,
-            Err(unreadable) => return unknown(&unreadable),
-        };
+    fn verdict(&self, facts: &Facts<'_>) -> Result<Outcome, Unreadable> {
+        let mounts = facts.mounts()?;
         let point = ImagePath::new(&self.point);
         let mut outcomes = vec![self.after_boot(mounts, &point)];
         outcomes.extend(mounts.running(&point).map(|running| match running {
@@ -48,7 +45,7 @@ impl Kind for Mount {
             }
             Err(unreadable) => unknown(&unreadable),
         }));
-        Outcome::all(outcomes)
+        Ok(Outcome::all(outcomes))
     }
 
     fn flaw(&self) -> Option<String> {

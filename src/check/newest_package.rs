@@ -4,7 +4,7 @@ use jiff::civil::{Date, date};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::{Kind, unknown};
+use super::Kind;
 use crate::facts::packages::Family;
 use crate::facts::{FactId, Facts, Needs, Unreadable};
 use crate::finding::{Evidence, Outcome};
@@ -36,22 +36,19 @@ impl Kind for NewestPackage {
         }
     }
 
-    fn evaluate(&self, facts: &Facts<'_>) -> Outcome {
-        let (what, path, seconds) = match newest(facts) {
-            Ok(found) => found,
-            Err(unreadable) => return unknown(&unreadable),
-        };
+    fn verdict(&self, facts: &Facts<'_>) -> Result<Outcome, Unreadable> {
+        let (what, path, seconds) = newest(facts)?;
         let day = seconds.div_euclid(SECONDS_A_DAY);
         let age = day_of(facts.target().today) - day;
         let expected = format!("at most {} days", self.at_most_days);
         let evidence = Evidence::at(&path).found(format!("{what} was installed {age} days before the scan")).expected(expected);
         if age < -1 {
-            return Outcome::unknown(
+            return Ok(Outcome::unknown(
                 "the newest package was installed after the day of the scan: one of the clocks is wrong",
                 vec![evidence],
-            );
+            ));
         }
-        Outcome::decide(age <= self.at_most_days, vec![evidence])
+        Ok(Outcome::decide(age <= self.at_most_days, vec![evidence]))
     }
 
     fn flaw(&self) -> Option<String> {

@@ -5,9 +5,9 @@ use std::cmp::Ordering;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::{Kind, unknown};
+use super::Kind;
 use crate::facts::packages::{self, Packages, State};
-use crate::facts::{FactId, Facts, Needs};
+use crate::facts::{FactId, Facts, Needs, Unreadable};
 use crate::finding::{Evidence, Outcome};
 
 /// A package, or each of several, or one of several, is installed or is not.
@@ -44,18 +44,15 @@ impl Kind for Package {
         needs.fact(FactId::Packages);
     }
 
-    fn evaluate(&self, facts: &Facts<'_>) -> Outcome {
-        let packages = match facts.packages() {
-            Ok(packages) => packages,
-            Err(unreadable) => return unknown(&unreadable),
-        };
+    fn verdict(&self, facts: &Facts<'_>) -> Result<Outcome, Unreadable> {
+        let packages = facts.packages()?;
         let each = |names: &[String]| names.iter().map(|name| self.judge(name, packages)).collect();
-        match (&self.any_of, &self.all_of, &self.name) {
+        Ok(match (&self.any_of, &self.all_of, &self.name) {
             (Some(names), _, _) => Outcome::any(each(names)),
             (_, Some(names), _) => Outcome::all(each(names)),
             (_, _, Some(name)) => self.judge(name, packages),
             (None, None, None) => Outcome::unknown("no package is named", Vec::new()),
-        }
+        })
     }
 
     fn flaw(&self) -> Option<String> {

@@ -5,7 +5,7 @@ use serde::Deserialize;
 
 use super::matcher::matched;
 use super::{Kind, Observed, unknown};
-use crate::facts::{FactId, Facts, Needs};
+use crate::facts::{FactId, Facts, Needs, Unreadable};
 use crate::finding::{Evidence, Outcome};
 use crate::path::ImagePath;
 use crate::syntax::apt_sources::{Archive, is_true};
@@ -59,17 +59,14 @@ impl Kind for Dnf {
         needs.fact(FactId::Dnf);
     }
 
-    fn evaluate(&self, facts: &Facts<'_>) -> Outcome {
-        let dnf = match facts.dnf() {
-            Ok(dnf) => dnf,
-            Err(unreadable) => return unknown(&unreadable),
-        };
+    fn verdict(&self, facts: &Facts<'_>) -> Result<Outcome, Unreadable> {
+        let dnf = facts.dnf()?;
         let found = dnf.option(&self.option);
         let place = match found.as_ref().and_then(|found| found.place.as_ref()) {
             Some((path, line)) => Evidence::at(path).line(*line).because(&self.option),
             None => Evidence::at(&dnf.path).because(format!("nothing sets {}", self.option)),
         };
-        self.matcher().judge(found.map(|found| Observed::new(found.value)).as_ref(), place)
+        Ok(self.matcher().judge(found.map(|found| Observed::new(found.value)).as_ref(), place))
     }
 
     fn flaw(&self) -> Option<String> {
@@ -82,11 +79,8 @@ impl Kind for DnfRepositories {
         needs.fact(FactId::Dnf);
     }
 
-    fn evaluate(&self, facts: &Facts<'_>) -> Outcome {
-        let dnf = match facts.dnf() {
-            Ok(dnf) => dnf,
-            Err(unreadable) => return unknown(&unreadable),
-        };
+    fn verdict(&self, facts: &Facts<'_>) -> Result<Outcome, Unreadable> {
+        let dnf = facts.dnf()?;
         let mut outcomes: Vec<Outcome> = dnf.broken.iter().map(unknown).collect();
         for repository in &dnf.repositories {
             let found = dnf.of_repository(repository, &self.option);
@@ -95,9 +89,9 @@ impl Kind for DnfRepositories {
             outcomes.push(self.matcher().judge(found.as_ref().map(|found| Observed::new(&found.value)).as_ref(), place));
         }
         if outcomes.is_empty() {
-            return Outcome::pass(vec![Evidence::at(&ImagePath::new("/etc/yum.repos.d")).found("no repositories")]);
+            return Ok(Outcome::pass(vec![Evidence::at(&ImagePath::new("/etc/yum.repos.d")).found("no repositories")]));
         }
-        Outcome::all(outcomes)
+        Ok(Outcome::all(outcomes))
     }
 
     fn flaw(&self) -> Option<String> {
@@ -110,16 +104,13 @@ impl Kind for Apt {
         needs.fact(FactId::Apt);
     }
 
-    fn evaluate(&self, facts: &Facts<'_>) -> Outcome {
-        let found = match facts.apt().and_then(|apt| apt.option(&self.option)) {
-            Ok(found) => found,
-            Err(unreadable) => return unknown(&unreadable),
-        };
+    fn verdict(&self, facts: &Facts<'_>) -> Result<Outcome, Unreadable> {
+        let found = facts.apt().and_then(|apt| apt.option(&self.option))?;
         let place = match found.as_ref().and_then(|found| found.place.as_ref()) {
             Some((path, line)) => Evidence::at(path).line(*line).because(&self.option),
             None => Evidence::at(&ImagePath::new("/etc/apt/apt.conf.d")).because(format!("nothing sets {}", self.option)),
         };
-        self.matcher().judge(found.map(|found| Observed::new(found.value)).as_ref(), place)
+        Ok(self.matcher().judge(found.map(|found| Observed::new(found.value)).as_ref(), place))
     }
 
     fn flaw(&self) -> Option<String> {
@@ -132,17 +123,14 @@ impl Kind for AptSources {
         needs.fact(FactId::Apt);
     }
 
-    fn evaluate(&self, facts: &Facts<'_>) -> Outcome {
-        let apt = match facts.apt() {
-            Ok(apt) => apt,
-            Err(unreadable) => return unknown(&unreadable),
-        };
+    fn verdict(&self, facts: &Facts<'_>) -> Result<Outcome, Unreadable> {
+        let apt = facts.apt()?;
         let mut outcomes: Vec<Outcome> = apt.broken.iter().map(unknown).collect();
         outcomes.extend(apt.archives.iter().map(|(path, archive)| self.judge(path, archive)));
         if outcomes.is_empty() {
-            return Outcome::pass(vec![Evidence::at(&ImagePath::new("/etc/apt/sources.list")).found("no archives")]);
+            return Ok(Outcome::pass(vec![Evidence::at(&ImagePath::new("/etc/apt/sources.list")).found("no archives")]));
         }
-        Outcome::all(outcomes)
+        Ok(Outcome::all(outcomes))
     }
 
     fn flaw(&self) -> Option<String> {
@@ -175,22 +163,19 @@ impl Kind for PackageKeys {
         needs.fact(FactId::Packages);
     }
 
-    fn evaluate(&self, facts: &Facts<'_>) -> Outcome {
-        let packages = match facts.packages() {
-            Ok(packages) => packages,
-            Err(unreadable) => return unknown(&unreadable),
-        };
+    fn verdict(&self, facts: &Facts<'_>) -> Result<Outcome, Unreadable> {
+        let packages = facts.packages()?;
         let judge = |key: &String| {
             // Newer releases of rpm write the whole fingerprint, of which this is the end.
             let there = packages.keys.iter().any(|other| other.split('-').next().is_some_and(|id| id.ends_with(key.as_str())));
             let words = if there { format!("{key} is imported") } else { format!("{key} is not imported") };
             Outcome::decide(there, vec![Evidence::at(&packages.database).found(words).expected(format!("the key {key}"))])
         };
-        match (&self.all_of, &self.any_of) {
+        Ok(match (&self.all_of, &self.any_of) {
             (Some(keys), _) => Outcome::all(keys.iter().map(judge).collect()),
             (None, Some(keys)) => Outcome::any(keys.iter().map(judge).collect()),
             (None, None) => Outcome::unknown("no key is named", Vec::new()),
-        }
+        })
     }
 
     fn flaw(&self) -> Option<String> {

@@ -5,7 +5,7 @@ use serde::Deserialize;
 
 use super::matcher::matched;
 use super::{Kind, Names, Observed, unknown};
-use crate::facts::{FactId, Facts, Needs, Step};
+use crate::facts::{FactId, Facts, Needs, Step, Unreadable};
 use crate::finding::{Evidence, Outcome};
 use crate::path::ImagePath;
 use crate::syntax::pam::{Action, Management};
@@ -99,8 +99,8 @@ impl Kind for Pam {
         needs.fact(FactId::Pam);
     }
 
-    fn evaluate(&self, facts: &Facts<'_>) -> Outcome {
-        each_stack(facts, &self.service, self.stack, |steps, path| self.judge(steps, path))
+    fn verdict(&self, facts: &Facts<'_>) -> Result<Outcome, Unreadable> {
+        Ok(each_stack(facts, &self.service, self.stack, |steps, path| self.judge(steps, path)))
     }
 
     fn flaw(&self) -> Option<String> {
@@ -183,8 +183,8 @@ impl Kind for PamOption {
         needs.fact(FactId::Pam);
     }
 
-    fn evaluate(&self, facts: &Facts<'_>) -> Outcome {
-        each_stack(facts, &self.service, self.stack, |steps, path| {
+    fn verdict(&self, facts: &Facts<'_>) -> Result<Outcome, Unreadable> {
+        Ok(each_stack(facts, &self.service, self.stack, |steps, path| {
             let lines = steps.iter().filter(|step| step.reachable && step.module.name() == self.module);
             let outcomes: Vec<Outcome> = lines.map(|step| self.judge(facts, step)).collect();
             if outcomes.is_empty() {
@@ -196,7 +196,7 @@ impl Kind for PamOption {
                 return Outcome::fail(vec![evidence.because("without the module its settings do nothing")]);
             }
             Outcome::all(outcomes)
-        })
+        }))
     }
 
     fn flaw(&self) -> Option<String> {

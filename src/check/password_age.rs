@@ -6,9 +6,9 @@ use serde::Deserialize;
 use super::accounts::{OneOrMore, Selection, Who};
 use super::file::WhenNone;
 use super::matcher::matched;
-use super::{Kind, Names, Observed, unknown};
+use super::{Kind, Names, Observed};
 use crate::facts::accounts::{Account, Shadow};
-use crate::facts::{FactId, Facts, Needs};
+use crate::facts::{FactId, Facts, Needs, Unreadable};
 use crate::finding::{Evidence, Outcome, Status};
 
 matched! {
@@ -62,21 +62,18 @@ impl Kind for PasswordAge {
         needs.fact(FactId::Shadow);
     }
 
-    fn evaluate(&self, facts: &Facts<'_>) -> Outcome {
+    fn verdict(&self, facts: &Facts<'_>) -> Result<Outcome, Unreadable> {
         let known = self.selection().of(facts).and_then(|chosen| Ok((chosen, facts.shadow()?)));
-        let (chosen, shadow) = match known {
-            Ok(known) => known,
-            Err(unreadable) => return unknown(&unreadable),
-        };
+        let (chosen, shadow) = known?;
         if chosen.is_empty() {
-            return self.when_none.outcome(&shadow.path, "no such account");
+            return Ok(self.when_none.outcome(&shadow.path, "no such account"));
         }
         let judged: Vec<Outcome> = chosen.iter().map(|user| self.judge(user, shadow, facts)).collect();
         if judged.iter().all(|outcome| outcome.status == Status::Pass) {
             let found = format!("{} of {} accounts, all as they should be", self.field.words(), chosen.len());
-            return Outcome::pass(vec![Evidence::at(&shadow.path).found(found)]);
+            return Ok(Outcome::pass(vec![Evidence::at(&shadow.path).found(found)]));
         }
-        Outcome::all(judged)
+        Ok(Outcome::all(judged))
     }
 
     fn flaw(&self) -> Option<String> {

@@ -59,13 +59,10 @@ impl Kind for RootPath {
         known.iter().filter(|entry| is_plain(&entry.text)).for_each(|entry| needs.files(entry.text.clone()));
     }
 
-    fn evaluate(&self, facts: &Facts<'_>) -> Outcome {
-        let (entries, mut outcomes) = match entries(facts) {
-            Ok(found) => found,
-            Err(unreadable) => return unknown(&unreadable),
-        };
+    fn verdict(&self, facts: &Facts<'_>) -> Result<Outcome, Unreadable> {
+        let (entries, mut outcomes) = entries(facts)?;
         outcomes.extend(entries.iter().map(|entry| self.judge(entry, facts)));
-        Outcome::all(outcomes)
+        Ok(Outcome::all(outcomes))
     }
 
     fn flaw(&self) -> Option<String> {

@@ -7,7 +7,7 @@ use super::accounts::exactly;
 use super::file::WhenNone;
 use super::{Kind, Mode, Names, unknown};
 use crate::facts::rsyslog::{NETWORK_INPUTS, Output, OutputTarget, PATH, Place, Rsyslog as Configured};
-use crate::facts::{FactId, Facts, FileState, Needs};
+use crate::facts::{FactId, Facts, FileState, Needs, Unreadable};
 use crate::finding::{Evidence, Outcome, Status};
 use crate::path::ImagePath;
 use crate::syntax::rsyslog::selector;
@@ -55,13 +55,10 @@ impl Kind for Rsyslog {
         }
     }
 
-    fn evaluate(&self, facts: &Facts<'_>) -> Outcome {
-        let rsyslog = match facts.rsyslog() {
-            Ok(rsyslog) => rsyslog,
-            Err(unreadable) => return unknown(&unreadable),
-        };
+    fn verdict(&self, facts: &Facts<'_>) -> Result<Outcome, Unreadable> {
+        let rsyslog = facts.rsyslog()?;
         if !rsyslog.present {
-            return self.when_none.outcome(&ImagePath::new(PATH), "does not exist");
+            return Ok(self.when_none.outcome(&ImagePath::new(PATH), "does not exist"));
         }
         let mut outcomes = Vec::new();
         outcomes.extend(self.valid.map(|wanted| judge_valid(rsyslog, wanted)));
@@ -71,7 +68,7 @@ impl Kind for Rsyslog {
                 let reason = format!("rsyslog does not start with this configuration: {refused}");
                 Outcome { reason: Some(reason), ..unknown(refused) }
             });
-            return Outcome::all(refused.collect());
+            return Ok(Outcome::all(refused.collect()));
         }
         outcomes.extend(self.listens.map(|wanted| judge_listens(rsyslog, wanted)));
         outcomes.extend(self.forwards.map(|wanted| judge_forwards(rsyslog, wanted)));
@@ -88,9 +85,9 @@ impl Kind for Rsyslog {
         outcomes.extend(self.keeps.iter().flat_map(|keeps| &keeps.0).map(|wanted| judge_keeps(rsyslog, wanted)));
         let judged = Outcome::all(outcomes);
         if judged.status == Status::Pass && !rsyslog.doubts.is_empty() {
-            return Outcome::all(rsyslog.doubts.iter().map(unknown).collect());
+            return Ok(Outcome::all(rsyslog.doubts.iter().map(unknown).collect()));
         }
-        judged
+        Ok(judged)
     }
 
     fn flaw(&self) -> Option<String> {

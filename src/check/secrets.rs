@@ -36,8 +36,8 @@ impl Kind for Secrets {
         }
     }
 
-    fn evaluate(&self, facts: &Facts<'_>) -> Outcome {
-        self.judge(facts).unwrap_or_else(|unreadable| unknown(&unreadable))
+    fn verdict(&self, facts: &Facts<'_>) -> Result<Outcome, Unreadable> {
+        self.judge(facts)
     }
 }
 

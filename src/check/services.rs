@@ -5,7 +5,7 @@ use serde::Deserialize;
 
 use super::unit::Unit;
 use super::{Kind, Names};
-use crate::facts::{Facts, Needs};
+use crate::facts::{Facts, Needs, Unreadable};
 use crate::finding::Outcome;
 
 /// Each of these services starts, or none of them does; a service that is not there does not. Names are judged one by one, as the check of a unit does.
@@ -38,7 +38,7 @@ impl Kind for Services {
         self.units().for_each(|unit| unit.needs(facts, needs));
     }
 
-    fn evaluate(&self, facts: &Facts<'_>) -> Outcome {
-        Outcome::all(self.units().map(|unit| unit.evaluate(facts)).collect())
+    fn verdict(&self, facts: &Facts<'_>) -> Result<Outcome, Unreadable> {
+        Ok(Outcome::all(self.units().map(|unit| unit.evaluate(facts)).collect()))
     }
 }

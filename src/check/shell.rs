@@ -5,7 +5,7 @@ use serde::Deserialize;
 
 use super::file::WhenNone;
 use super::matcher::matched;
-use super::{Kind, Mode, Names, Observed, unknown};
+use super::{Kind, Mode, Names, Observed};
 use crate::facts::{Facts, FileFact, Needs, Unreadable};
 use crate::finding::{Evidence, Outcome};
 use crate::path::{ImagePath, printable};
@@ -67,11 +67,8 @@ impl Kind for ShellUmask {
         self.path.0.iter().for_each(|pattern| needs.contents(pattern));
     }
 
-    fn evaluate(&self, facts: &Facts<'_>) -> Outcome {
-        let scripts = match scripts(facts, &self.path) {
-            Ok(scripts) => scripts,
-            Err(unreadable) => return unknown(&unreadable),
-        };
+    fn verdict(&self, facts: &Facts<'_>) -> Result<Outcome, Unreadable> {
+        let scripts = scripts(facts, &self.path)?;
         let mut outcomes = Vec::new();
         for (file, steps) in &scripts {
             for step in in_force(steps, |action| matches!(action, Action::Umask(_))) {
@@ -88,9 +85,9 @@ impl Kind for ShellUmask {
         }
         if outcomes.is_empty() {
             let first = ImagePath::new(self.path.0.first().map_or("/", String::as_str));
-            return self.when_none.outcome(&first, "no umask is set");
+            return Ok(self.when_none.outcome(&first, "no umask is set"));
         }
-        Outcome::all(outcomes)
+        Ok(Outcome::all(outcomes))
     }
 }
 
@@ -99,11 +96,8 @@ impl Kind for ShellVariable {
         self.path.0.iter().for_each(|pattern| needs.contents(pattern));
     }
 
-    fn evaluate(&self, facts: &Facts<'_>) -> Outcome {
-        let scripts = match scripts(facts, &self.path) {
-            Ok(scripts) => scripts,
-            Err(unreadable) => return unknown(&unreadable),
-        };
+    fn verdict(&self, facts: &Facts<'_>) -> Result<Outcome, Unreadable> {
+        let scripts = scripts(facts, &self.path)?;
         let first = ImagePath::new(self.path.0.first().map_or("/", String::as_str));
         let mut outcomes = Vec::new();
         for (file, steps) in &scripts {
@@ -117,7 +111,7 @@ impl Kind for ShellVariable {
             }
         }
         if outcomes.is_empty() {
-            return self.matcher().judge(None, Evidence::at(&first).because(format!("no script sets {}", self.name)));
+            return Ok(self.matcher().judge(None, Evidence::at(&first).because(format!("no script sets {}", self.name))));
         }
         if let Some(wanted) = self.readonly {
             let fixes = |step: &Step| matches!(&step.action, Action::Fixes(name) if *name == self.name);
@@ -128,7 +122,7 @@ impl Kind for ShellVariable {
             let evidence = fixed.clone().unwrap_or_else(|| Evidence::at(&first)).found(format!("{} {found}", self.name));
             outcomes.push(Outcome::decide(fixed.is_some() == wanted, vec![evidence.expected(expected)]));
         }
-        Outcome::all(outcomes)
+        Ok(Outcome::all(outcomes))
     }
 
     fn flaw(&self) -> Option<String> {

@@ -3,9 +3,9 @@
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::{Kind, Names, unknown};
+use super::{Kind, Names};
 use crate::facts::accounts::Shells as Listed;
-use crate::facts::{FactId, Facts, Needs};
+use crate::facts::{FactId, Facts, Needs, Unreadable};
 use crate::finding::{Evidence, Outcome};
 use crate::path::ImagePath;
 
@@ -22,11 +22,8 @@ impl Kind for Shells {
         needs.fact(FactId::Accounts);
     }
 
-    fn evaluate(&self, facts: &Facts<'_>) -> Outcome {
-        let accounts = match facts.accounts() {
-            Ok(accounts) => accounts,
-            Err(unreadable) => return unknown(&unreadable),
-        };
+    fn verdict(&self, facts: &Facts<'_>) -> Result<Outcome, Unreadable> {
+        let accounts = facts.accounts()?;
         let file = ImagePath::new(Listed::PATH);
         let name = |path: &[u8]| path.rsplit(|&byte| byte == b'/').next().unwrap_or_default().to_vec();
         let refused = |path: &[u8]| self.lacks.0.iter().any(|lacked| lacked.as_bytes() == name(path));
@@ -36,8 +33,8 @@ impl Kind for Shells {
             .collect();
         if hits.is_empty() {
             let found = format!("{} shells, none of them {}", accounts.shells.listed.len(), self.lacks.0.join(" or "));
-            return Outcome::pass(vec![Evidence::at(&file).found(found)]);
+            return Ok(Outcome::pass(vec![Evidence::at(&file).found(found)]));
         }
-        Outcome::fail(hits)
+        Ok(Outcome::fail(hits))
     }
 }

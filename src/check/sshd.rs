@@ -9,7 +9,7 @@ use super::matcher::matched;
 use super::{Kind, Names, Observed, unknown};
 use crate::document::nearest;
 use crate::facts::sshd::{Flaw, Keyword, Place, Setting};
-use crate::facts::{self, FactId, Facts, Needs};
+use crate::facts::{self, FactId, Facts, Needs, Unreadable};
 use crate::finding::{Evidence, Outcome};
 use crate::image::FileKind;
 use crate::path::ImagePath;
@@ -87,25 +87,22 @@ impl Kind for Sshd {
         }
     }
 
-    fn evaluate(&self, facts: &Facts<'_>) -> Outcome {
-        let sshd = match facts.sshd() {
-            Ok(sshd) => sshd,
-            Err(unreadable) => return unknown(&unreadable),
-        };
+    fn verdict(&self, facts: &Facts<'_>) -> Result<Outcome, Unreadable> {
+        let sshd = facts.sshd()?;
         let own = self.keywords().flat_map(|keyword| sshd.flaws_of(keyword));
         let own: Vec<Evidence> = own.map(|flaw| stopped(flaw).expected(self.expected())).collect();
         if !own.is_empty() {
-            return Outcome::fail(own);
+            return Ok(Outcome::fail(own));
         }
         if let Some(flaw) = sshd.flaw() {
             let reason = format!("sshd does not start with this configuration: {}: {}", flaw.place, flaw.why);
-            return Outcome::unknown(reason, vec![stopped(flaw)]);
+            return Ok(Outcome::unknown(reason, vec![stopped(flaw)]));
         }
         let judge = |keyword: &Keyword| {
             let values = sshd.values(keyword);
             Outcome::all(values.iter().map(|setting| self.judge(keyword, sshd, setting, facts)).collect())
         };
-        Outcome::any(self.keywords().map(judge).collect())
+        Ok(Outcome::any(self.keywords().map(judge).collect()))
     }
 
     fn flaw(&self) -> Option<String> {

@@ -6,7 +6,7 @@ use serde::Deserialize;
 use super::matcher::matched;
 use super::{Kind, Observed, unknown};
 use crate::facts::sudo::{self, InForce, Sudo};
-use crate::facts::{FactId, Facts, Needs};
+use crate::facts::{FactId, Facts, Needs, Unreadable};
 use crate::finding::{Evidence, Outcome};
 use crate::path::ImagePath;
 use crate::syntax::sudoers::Tag;
@@ -38,11 +38,9 @@ impl Kind for SudoDefault {
         needs.fact(FactId::Sudo);
     }
 
-    fn evaluate(&self, facts: &Facts<'_>) -> Outcome {
-        match facts.sudo().and_then(|sudo| sudo.effective(&self.option)) {
-            Ok(all) => Outcome::all(all.into_iter().map(|found| self.judge(found)).collect()),
-            Err(unreadable) => unknown(&unreadable),
-        }
+    fn verdict(&self, facts: &Facts<'_>) -> Result<Outcome, Unreadable> {
+        let all = facts.sudo().and_then(|sudo| sudo.effective(&self.option))?;
+        Ok(Outcome::all(all.into_iter().map(|found| self.judge(found)).collect()))
     }
 
     fn flaw(&self) -> Option<String> {
@@ -74,9 +72,9 @@ impl Kind for SudoTag {
         needs.fact(FactId::Sudo);
     }
 
-    fn evaluate(&self, facts: &Facts<'_>) -> Outcome {
+    fn verdict(&self, facts: &Facts<'_>) -> Result<Outcome, Unreadable> {
         let (Some(tag), Ok(sudo)) = (Tag::named(&self.tag), facts.sudo()) else {
-            return facts.sudo().map_or_else(|error| unknown(&error), |_| Outcome::unknown("no such tag", Vec::new()));
+            return Ok(facts.sudo().map_or_else(|error| unknown(&error), |_| Outcome::unknown("no such tag", Vec::new())));
         };
         let mut hits = Vec::new();
         for permission in &sudo.grants {
@@ -95,9 +93,9 @@ impl Kind for SudoTag {
         if hits.is_empty() {
             let none = format!("{} commands, none with {}", sudo.grants.len(), self.tag);
             hits.push(Evidence::at(&ImagePath::new(Sudo::PATH)).found(none));
-            return Outcome::decide(!self.present, hits);
+            return Ok(Outcome::decide(!self.present, hits));
         }
-        Outcome::decide(self.present, hits)
+        Ok(Outcome::decide(self.present, hits))
     }
 
     fn flaw(&self) -> Option<String> {

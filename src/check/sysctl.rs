@@ -3,7 +3,7 @@
 use super::matcher::matched;
 use super::{Kind, Observed, unknown};
 use crate::facts::sysctl::{Setting, combination, default_of, proc_path};
-use crate::facts::{FactId, Facts, Needs};
+use crate::facts::{FactId, Facts, Needs, Unreadable};
 use crate::finding::{Evidence, Outcome, Status};
 use crate::path::{ImagePath, printable};
 use crate::syntax::sysctl::normalise;
@@ -29,12 +29,12 @@ impl Kind for Sysctl {
         needs.running(proc_path(self.key.as_bytes()).to_string());
     }
 
-    fn evaluate(&self, facts: &Facts<'_>) -> Outcome {
+    fn verdict(&self, facts: &Facts<'_>) -> Result<Outcome, Unreadable> {
         let key = normalise(self.key.as_bytes());
         let mut outcomes = vec![self.configured(facts, &key)];
         outcomes.extend(self.interfaces(facts, &key));
         outcomes.extend(self.running(facts, &key));
-        Outcome::all(outcomes)
+        Ok(Outcome::all(outcomes))
     }
 
     fn flaw(&self) -> Option<String> {

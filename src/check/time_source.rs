@@ -45,8 +45,8 @@ impl Kind for TimeSource {
         });
     }
 
-    fn evaluate(&self, facts: &Facts<'_>) -> Outcome {
-        match self.of {
+    fn verdict(&self, facts: &Facts<'_>) -> Result<Outcome, Unreadable> {
+        Ok(match self.of {
             Service::Chrony => match facts.chrony() {
                 Ok(chrony) => {
                     let refused = chrony.refused.iter().map(refused);
@@ -63,7 +63,7 @@ impl Kind for TimeSource {
                 }
                 Err(unreadable) => unknown(&unreadable),
             },
-        }
+        })
     }
 }
 
@@ -100,11 +100,8 @@ impl Kind for ChronyUser {
         needs.fact(FactId::Chrony);
     }
 
-    fn evaluate(&self, facts: &Facts<'_>) -> Outcome {
-        let chrony = match facts.chrony() {
-            Ok(chrony) => chrony,
-            Err(unreadable) => return unknown(&unreadable),
-        };
+    fn verdict(&self, facts: &Facts<'_>) -> Result<Outcome, Unreadable> {
+        let chrony = facts.chrony()?;
         let place = match chrony.user.as_ref().and_then(|user| user.place.as_ref()) {
             Some((path, line)) => Evidence::at(path).line(*line),
             None => Evidence::at(&chrony.file),
@@ -113,7 +110,7 @@ impl Kind for ChronyUser {
         let observed = chrony.user.as_ref().map(|user| Observed::new(&user.name));
         let judged = self.matcher().judge(observed.as_ref(), place.because(because));
         let about_user = chrony.refused.iter().filter(|line| line.reason.starts_with("user "));
-        Outcome::all(about_user.map(refused).chain([judged]).collect())
+        Ok(Outcome::all(about_user.map(refused).chain([judged]).collect()))
     }
 
     fn flaw(&self) -> Option<String> {

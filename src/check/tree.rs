@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::{Kind, Mode, unknown};
+use super::{Kind, Mode};
 use crate::facts::accounts::Known;
 use crate::facts::{FactId, Facts, Needs, Selector, TreeFact, TreeMatch, TreeMatches, Unreadable};
 use crate::finding::{Evidence, Outcome};
@@ -186,37 +186,34 @@ impl Kind for Tree {
         }
     }
 
-    fn evaluate(&self, facts: &Facts<'_>) -> Outcome {
+    fn verdict(&self, facts: &Facts<'_>) -> Result<Outcome, Unreadable> {
         if self.is_about_ownership() && !facts.root().keeps_ownership() {
             let reason = "this tree was unpacked by an unprivileged user, so its owners, setuid bits and capabilities are not the image's; \
                           scan the archive instead";
-            return Outcome::unknown(reason, Vec::new());
+            return Ok(Outcome::unknown(reason, Vec::new()));
         }
-        let judge = || -> Result<Outcome, Unreadable> {
-            let tree = facts.tree()?;
-            let Some(matches) = tree.matches(&self.selector(facts)?) else {
-                return Ok(Outcome::unknown("the tree was not walked for this", Vec::new()));
-            };
-            let Counted { found, doubts, total } = self.counted(matches, facts)?;
-            if !found.is_empty() {
-                let evidence =
-                    found.into_iter().map(|(path, found)| Evidence::at(path).found(describe(found)).expected(self.expected()));
-                return Ok(Outcome::fail(evidence.collect()).of_total(total));
-            }
-            if total > 0 {
-                let reason = format!("of {} matches only the first {} were looked at", matches.total, matches.found.len());
-                return Ok(Outcome::unknown(reason, doubts));
-            }
-            if !doubts.is_empty() {
-                return Ok(Outcome::unknown(format!("of {} entries it cannot be told", doubts.len()), doubts));
-            }
-            if let Some(outcome) = incomplete(tree)? {
-                return Ok(outcome);
-            }
-            let seen = format!("{} entries, none of this kind", tree.coverage.entries);
-            Ok(Outcome::pass(vec![Evidence::at(&ImagePath::root()).found(seen)]))
+        let tree = facts.tree()?;
+        let Some(matches) = tree.matches(&self.selector(facts)?) else {
+            return Ok(Outcome::unknown("the tree was not walked for this", Vec::new()));
         };
-        judge().unwrap_or_else(|unreadable| unknown(&unreadable))
+        let Counted { found, doubts, total } = self.counted(matches, facts)?;
+        if !found.is_empty() {
+            let evidence =
+                found.into_iter().map(|(path, found)| Evidence::at(path).found(describe(found)).expected(self.expected()));
+            return Ok(Outcome::fail(evidence.collect()).of_total(total));
+        }
+        if total > 0 {
+            let reason = format!("of {} matches only the first {} were looked at", matches.total, matches.found.len());
+            return Ok(Outcome::unknown(reason, doubts));
+        }
+        if !doubts.is_empty() {
+            return Ok(Outcome::unknown(format!("of {} entries it cannot be told", doubts.len()), doubts));
+        }
+        if let Some(outcome) = incomplete(tree)? {
+            return Ok(outcome);
+        }
+        let seen = format!("{} entries, none of this kind", tree.coverage.entries);
+        Ok(Outcome::pass(vec![Evidence::at(&ImagePath::root()).found(seen)]))
     }
 
     fn flaw(&self) -> Option<String> {

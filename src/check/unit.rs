@@ -43,13 +43,10 @@ impl Kind for Unit {
         needs.fact(FactId::Units);
     }
 
-    fn evaluate(&self, facts: &Facts<'_>) -> Outcome {
-        let units = match facts.units() {
-            Ok(units) => units,
-            Err(unreadable) => return unknown(&unreadable),
-        };
+    fn verdict(&self, facts: &Facts<'_>) -> Result<Outcome, Unreadable> {
+        let units = facts.units()?;
         if let Init::Other(what) = units.init {
-            return Outcome::unknown(format!("the image boots with {what}, whose services are not known"), Vec::new());
+            return Ok(Outcome::unknown(format!("the image boots with {what}, whose services are not known"), Vec::new()));
         }
         let names = self.names(units);
         let asks: [(Option<bool>, Ask); 5] = [
@@ -74,9 +71,9 @@ impl Kind for Unit {
             outcomes.extend(names.iter().map(|name| state(units, name, wanted).unwrap_or_else(|why| unknown(&why))));
         }
         if names.is_empty() {
-            return Outcome::not_applicable("every unit that is named is left out");
+            return Ok(Outcome::not_applicable("every unit that is named is left out"));
         }
-        Outcome::all(outcomes)
+        Ok(Outcome::all(outcomes))
     }
 
     fn flaw(&self) -> Option<String> {

@@ -1,9 +1,9 @@
 //! Settings of a unit of systemd.
 
 use super::matcher::matched;
-use super::{Kind, Observed, unknown};
+use super::{Kind, Observed};
 use crate::facts::units::Init;
-use crate::facts::{FactId, Facts, Needs};
+use crate::facts::{FactId, Facts, Needs, Unreadable};
 use crate::finding::{Evidence, Outcome};
 use crate::path::ImagePath;
 
@@ -43,22 +43,16 @@ impl Kind for UnitSetting {
         needs.fact(FactId::Units);
     }
 
-    fn evaluate(&self, facts: &Facts<'_>) -> Outcome {
-        let units = match facts.units() {
-            Ok(units) => units,
-            Err(unreadable) => return unknown(&unreadable),
-        };
+    fn verdict(&self, facts: &Facts<'_>) -> Result<Outcome, Unreadable> {
+        let units = facts.units()?;
         if let Init::Other(what) = units.init {
-            return Outcome::unknown(format!("the image boots with {what}, whose services are not known"), Vec::new());
+            return Ok(Outcome::unknown(format!("the image boots with {what}, whose services are not known"), Vec::new()));
         }
         let known = units.property(&self.unit, &self.section, &self.key).and_then(|values| Ok((values, units.file(&self.unit)?)));
-        let (values, file) = match known {
-            Ok(known) => known,
-            Err(unreadable) => return unknown(&unreadable),
-        };
+        let (values, file) = known?;
         let Some(last) = values.last() else {
             let path = file.unwrap_or_else(|| ImagePath::new("/etc/systemd/system").join(&self.unit));
-            return self.matcher().judge(None, Evidence::at(&path));
+            return Ok(self.matcher().judge(None, Evidence::at(&path)));
         };
         let adds_up = LISTS.iter().any(|list| self.key.starts_with(list));
         let text = if adds_up {
@@ -66,7 +60,7 @@ impl Kind for UnitSetting {
         } else {
             last.text.clone()
         };
-        self.matcher().judge(Some(&Observed::new(text)), Evidence::at(&last.path).line(last.line))
+        Ok(self.matcher().judge(Some(&Observed::new(text)), Evidence::at(&last.path).line(last.line)))
     }
 
     fn flaw(&self) -> Option<String> {

@@ -3,8 +3,8 @@
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::{Kind, unknown};
-use crate::facts::{Facts, Needs};
+use super::Kind;
+use crate::facts::{Facts, Needs, Unreadable};
 use crate::finding::{Evidence, Outcome};
 use crate::path::ImagePath;
 
@@ -24,10 +24,10 @@ impl Kind for WirelessInterface {
         needs.running(NAMES);
     }
 
-    fn evaluate(&self, facts: &Facts<'_>) -> Outcome {
-        match facts.running_contents(NAMES) {
+    fn verdict(&self, facts: &Facts<'_>) -> Result<Outcome, Unreadable> {
+        Ok(match facts.running_contents(NAMES) {
             None => Outcome::not_applicable("which network interfaces there will be is not in an image"),
-            Some(Err(unreadable)) => unknown(&unreadable),
+            Some(Err(unreadable)) => return Err(unreadable),
             Some(Ok([])) => Outcome::decide(
                 !self.exists,
                 vec![Evidence::at(&ImagePath::new("/sys/class/net")).found("no wireless interface")],
@@ -37,7 +37,7 @@ impl Kind for WirelessInterface {
                     |file: &crate::facts::FileFact| Evidence::at(&file.path).found("a wireless interface").expected("none");
                 Outcome::decide(self.exists, files.iter().map(seen).collect())
             }
-        }
+        })
     }
 
     fn flaw(&self) -> Option<String> {

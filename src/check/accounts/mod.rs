@@ -14,7 +14,7 @@ pub(super) use who::{OneOrMore, Selection, Who};
 use super::file::WhenNone;
 use super::{Kind, Mode, Names, unknown};
 use crate::facts::accounts::{Account, Field, Known, Password};
-use crate::facts::{FactId, Facts, Needs};
+use crate::facts::{FactId, Facts, Needs, Unreadable};
 use crate::finding::{Evidence, Outcome};
 use crate::path::ImagePath;
 
@@ -120,22 +120,19 @@ impl Kind for Accounts {
         }
     }
 
-    fn evaluate(&self, facts: &Facts<'_>) -> Outcome {
-        let chosen = match self.selection().of(facts) {
-            Ok(chosen) => chosen,
-            Err(unreadable) => return unknown(&unreadable),
-        };
+    fn verdict(&self, facts: &Facts<'_>) -> Result<Outcome, Unreadable> {
+        let chosen = self.selection().of(facts)?;
         let passwd = ImagePath::new("/etc/passwd");
         let mut wrong: Vec<Outcome> = chosen.iter().filter_map(|user| self.judge(user, facts)).collect();
         wrong.extend(self.twins(&chosen));
         wrong.extend(self.orphans(facts));
         if !wrong.is_empty() {
-            return Outcome::all(wrong);
+            return Ok(Outcome::all(wrong));
         }
         if chosen.is_empty() {
-            return self.when_none.outcome(&passwd, "no such account");
+            return Ok(self.when_none.outcome(&passwd, "no such account"));
         }
-        Outcome::pass(vec![Evidence::at(&passwd).found(format!("{} accounts, all of them as they should be", chosen.len()))])
+        Ok(Outcome::pass(vec![Evidence::at(&passwd).found(format!("{} accounts, all of them as they should be", chosen.len()))]))
     }
 
     fn flaw(&self) -> Option<String> {

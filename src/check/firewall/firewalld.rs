@@ -5,9 +5,9 @@ use serde::Deserialize;
 
 use super::{either, ipv6_is_off, known, started};
 use crate::check::matcher::matched;
-use crate::check::{Kind, Observed, unknown};
+use crate::check::{Kind, Observed};
 use crate::facts::firewall::{Firewalld, PlacedZone};
-use crate::facts::{FactId, Facts, Firewall, Needs};
+use crate::facts::{FactId, Facts, Firewall, Needs, Unreadable};
 use crate::finding::{Evidence, Outcome};
 use crate::path::ImagePath;
 use crate::syntax::firewalld::RichRule;
@@ -41,19 +41,19 @@ impl Kind for FirewalldSetting {
         needs.fact(FactId::Firewall);
     }
 
-    fn evaluate(&self, facts: &Facts<'_>) -> Outcome {
-        let firewalld = match facts.firewall().map_err(|error| unknown(&error)).and_then(|firewall| known(&firewall.firewalld)) {
+    fn verdict(&self, facts: &Facts<'_>) -> Result<Outcome, Unreadable> {
+        let firewalld = match known(&facts.firewall()?.firewalld) {
             Ok(firewalld) => firewalld,
-            Err(outcome) => return outcome,
+            Err(outcome) => return Ok(outcome),
         };
         let place = Evidence::at(&ImagePath::new(Firewalld::CONF));
-        match (firewalld.setting(&self.key), Firewalld::default_of(&self.key)) {
+        Ok(match (firewalld.setting(&self.key), Firewalld::default_of(&self.key)) {
             (Some(setting), _) => self.matcher().judge(Some(&Observed::new(&setting.value)), place.line(setting.line)),
             (None, default) => {
                 let place = place.because("not set: built into firewalld");
                 self.matcher().judge(default.map(Observed::new).as_ref(), place)
             }
-        }
+        })
     }
 
     fn flaw(&self) -> Option<String> {
@@ -68,12 +68,9 @@ impl Kind for FirewalldZones {
         needs.fact(FactId::Firewall);
     }
 
-    fn evaluate(&self, facts: &Facts<'_>) -> Outcome {
-        let firewall = match facts.firewall() {
-            Ok(firewall) => firewall,
-            Err(unreadable) => return unknown(&unreadable),
-        };
-        either(self.judge(firewall))
+    fn verdict(&self, facts: &Facts<'_>) -> Result<Outcome, Unreadable> {
+        let firewall = facts.firewall()?;
+        Ok(either(self.judge(firewall)))
     }
 
     fn flaw(&self) -> Option<String> {

@@ -5,7 +5,7 @@ use serde::Deserialize;
 
 use super::{either, ipv6_is_off, loaded, saved};
 use crate::check::{Kind, unknown};
-use crate::facts::{FactId, Facts, Firewall, Needs};
+use crate::facts::{FactId, Facts, Firewall, Needs, Unreadable};
 use crate::finding::{Evidence, Outcome};
 use crate::path::ImagePath;
 
@@ -36,11 +36,9 @@ impl Kind for IptablesPolicy {
         needs.fact(FactId::Firewall);
     }
 
-    fn evaluate(&self, facts: &Facts<'_>) -> Outcome {
-        match facts.firewall() {
-            Ok(firewall) => either(self.judge(firewall)),
-            Err(unreadable) => unknown(&unreadable),
-        }
+    fn verdict(&self, facts: &Facts<'_>) -> Result<Outcome, Unreadable> {
+        let firewall = facts.firewall()?;
+        Ok(either(self.judge(firewall)))
     }
 
     fn flaw(&self) -> Option<String> {
@@ -80,17 +78,14 @@ impl Kind for IptablesRules {
         needs.running("/proc/net/ip*_tables_names");
     }
 
-    fn evaluate(&self, facts: &Facts<'_>) -> Outcome {
-        let firewall = match facts.firewall() {
-            Ok(firewall) => firewall,
-            Err(unreadable) => return unknown(&unreadable),
-        };
+    fn verdict(&self, facts: &Facts<'_>) -> Result<Outcome, Unreadable> {
+        let firewall = facts.firewall()?;
         let expected = if self.loaded { "rules that are loaded at boot" } else { "no rules that are loaded at boot" };
         let mut outcomes = Vec::new();
         for version in [4, 6] {
             let saved = match saved(firewall, version) {
                 Ok(saved) => saved,
-                Err(outcome) => return outcome,
+                Err(outcome) => return Ok(outcome),
             };
             let loaded = saved.loader.starts && saved.tables > 0;
             let found = if loaded { format!("{} tables", saved.tables) } else { "nothing that is loaded".to_owned() };
@@ -102,7 +97,7 @@ impl Kind for IptablesRules {
                 for file in files {
                     let names = match &file.content {
                         Ok(content) => String::from_utf8_lossy(content).split_whitespace().collect::<Vec<_>>().join(", "),
-                        Err(unreadable) => return unknown(unreadable),
+                        Err(unreadable) => return Ok(unknown(unreadable)),
                     };
                     let found = if names.is_empty() { "no tables".to_owned() } else { format!("the tables {names}") };
                     let place = Evidence::at(&ImagePath::new(file.path.as_bytes())).found(found).expected(expected);
@@ -113,6 +108,6 @@ impl Kind for IptablesRules {
             None => {}
         }
         // Loaded: of one version is enough. Not loaded: of neither.
-        if self.loaded { Outcome::any(outcomes) } else { Outcome::all(outcomes) }
+        Ok(if self.loaded { Outcome::any(outcomes) } else { Outcome::all(outcomes) })
     }
 }

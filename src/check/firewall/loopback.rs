@@ -7,7 +7,7 @@ use super::nftables::in_force;
 use super::{either, ipv6_is_off, known, loaded, saved};
 use crate::check::{Kind, unknown};
 use crate::facts::firewall::{Chains, Fate, Nftables, Packets, Way};
-use crate::facts::{FactId, Facts, Firewall, Needs};
+use crate::facts::{FactId, Facts, Firewall, Needs, Unreadable};
 use crate::finding::{Evidence, Outcome};
 use crate::path::ImagePath;
 use crate::syntax::packet_rule::PacketRule;
@@ -40,17 +40,14 @@ impl Kind for LoopbackTraffic {
         needs.fact(FactId::Firewall);
     }
 
-    fn evaluate(&self, facts: &Facts<'_>) -> Outcome {
-        let firewall = match facts.firewall() {
-            Ok(firewall) => firewall,
-            Err(unreadable) => return unknown(&unreadable),
-        };
-        either(match self.tool {
+    fn verdict(&self, facts: &Facts<'_>) -> Result<Outcome, Unreadable> {
+        let firewall = facts.firewall()?;
+        Ok(either(match self.tool {
             RulesOf::Nftables => nftables(firewall),
             RulesOf::Iptables => iptables(firewall, 4),
             RulesOf::Ip6tables => iptables(firewall, 6),
             RulesOf::Ufw => ufw(firewall),
-        })
+        }))
     }
 }
 

@@ -6,7 +6,7 @@ use serde::Deserialize;
 use super::{either, ipv6_is_off, known, refusal, started};
 use crate::check::{Kind, Names, unknown};
 use crate::facts::firewall::{Nftables, Tool};
-use crate::facts::{FactId, Facts, Firewall, Needs};
+use crate::facts::{FactId, Facts, Firewall, Needs, Unreadable};
 use crate::finding::{Evidence, Outcome, Status};
 use crate::path::ImagePath;
 use crate::syntax::nftables::{Family, Ruleset};
@@ -41,11 +41,9 @@ impl Kind for NftablesTable {
         needs.fact(FactId::Firewall);
     }
 
-    fn evaluate(&self, facts: &Facts<'_>) -> Outcome {
-        match facts.firewall() {
-            Ok(firewall) => either(self.judge(firewall)),
-            Err(unreadable) => unknown(&unreadable),
-        }
+    fn verdict(&self, facts: &Facts<'_>) -> Result<Outcome, Unreadable> {
+        let firewall = facts.firewall()?;
+        Ok(either(self.judge(firewall)))
     }
 
     fn flaw(&self) -> Option<String> {
@@ -83,13 +81,10 @@ impl Kind for NftablesChains {
         needs.fact(FactId::Firewall);
     }
 
-    fn evaluate(&self, facts: &Facts<'_>) -> Outcome {
-        let firewall = match facts.firewall() {
-            Ok(firewall) => firewall,
-            Err(unreadable) => return unknown(&unreadable),
-        };
+    fn verdict(&self, facts: &Facts<'_>) -> Result<Outcome, Unreadable> {
+        let firewall = facts.firewall()?;
         let hooks = self.hooks.iter().map(|hook| either(self.judge(firewall, hook)));
-        Outcome::all(hooks.collect())
+        Ok(Outcome::all(hooks.collect()))
     }
 
     fn flaw(&self) -> Option<String> {

@@ -8,7 +8,7 @@ use super::nftables::in_force;
 use super::{either, ipv6_is_off, known, loaded, saved};
 use crate::check::{Kind, unknown};
 use crate::facts::firewall::Listener;
-use crate::facts::{FactId, Facts, Firewall, Needs};
+use crate::facts::{FactId, Facts, Firewall, Needs, Unreadable};
 use crate::finding::{Evidence, Outcome};
 use crate::syntax::packet_rule::{Action, PacketRule};
 
@@ -26,11 +26,9 @@ impl Kind for OpenPorts {
         needs.fact(FactId::Firewall);
     }
 
-    fn evaluate(&self, facts: &Facts<'_>) -> Outcome {
-        match facts.firewall() {
-            Ok(firewall) => either(self.judge(firewall)),
-            Err(unreadable) => unknown(&unreadable),
-        }
+    fn verdict(&self, facts: &Facts<'_>) -> Result<Outcome, Unreadable> {
+        let firewall = facts.firewall()?;
+        Ok(either(self.judge(firewall)))
     }
 }
 

@@ -5,9 +5,9 @@ use serde::Deserialize;
 
 use super::{known, started, ufw_place};
 use crate::check::matcher::matched;
-use crate::check::{Kind, Observed, unknown};
+use crate::check::{Kind, Observed};
 use crate::facts::firewall::Ufw as State;
-use crate::facts::{FactId, Facts, Needs};
+use crate::facts::{FactId, Facts, Needs, Unreadable};
 use crate::finding::{Evidence, Outcome};
 
 matched! {
@@ -38,28 +38,28 @@ impl Kind for Ufw {
         needs.fact(FactId::Firewall);
     }
 
-    fn evaluate(&self, facts: &Facts<'_>) -> Outcome {
-        let ufw = match facts.firewall().map_err(|error| unknown(&error)).and_then(|firewall| known(&firewall.ufw)) {
+    fn verdict(&self, facts: &Facts<'_>) -> Result<Outcome, Unreadable> {
+        let ufw = match known(&facts.firewall()?.ufw) {
             Ok(ufw) => ufw,
-            Err(outcome) => return outcome,
+            Err(outcome) => return Ok(outcome),
         };
         let name = match self.setting {
-            UfwSetting::Active => return self.judge_active(ufw),
+            UfwSetting::Active => return Ok(self.judge_active(ufw)),
             UfwSetting::Incoming => "DEFAULT_INPUT_POLICY",
             UfwSetting::Outgoing => "DEFAULT_OUTPUT_POLICY",
             UfwSetting::Routed => "DEFAULT_FORWARD_POLICY",
         };
         if !ufw.is_active() {
-            return self.matcher().judge(None, inactive(ufw).because("ufw is not active: it filters nothing"));
+            return Ok(self.matcher().judge(None, inactive(ufw).because("ufw is not active: it filters nothing")));
         }
         let Some(setting) = ufw.settings.get(name) else {
-            return self.matcher().judge(None, Evidence::at(&ufw_place(name)).because(name));
+            return Ok(self.matcher().judge(None, Evidence::at(&ufw_place(name)).because(name)));
         };
         let place = Evidence::at(&setting.path).line(setting.line);
-        match &setting.value {
+        Ok(match &setting.value {
             Some(value) => self.matcher().judge(Some(&Observed::new(value.to_ascii_lowercase())), place.because(name)),
             None => Outcome::unknown(format!("{name} is computed by a script"), vec![place.found("a computed value")]),
-        }
+        })
     }
 
     fn flaw(&self) -> Option<String> {
