@@ -76,14 +76,11 @@ fn read(root: Rootfs<'_>, path: &ImagePath, found: &mut BTreeMap<String, AptSett
         return Err(Unreadable::at_line(path, line, "what a file includes is not followed"));
     }
     for setting in apt_conf::parse(&content) {
-        match setting.value {
-            Some(value) => {
-                found.insert(setting.name, AptSetting { value, place: Some((path.clone(), setting.line)) });
-            }
-            None => {
-                let below = format!("{}::", setting.name);
-                found.retain(|other, _| *other != setting.name && !other.starts_with(&below));
-            }
+        if let Some(value) = setting.value {
+            found.insert(setting.name, AptSetting { value, place: Some((path.clone(), setting.line)) });
+        } else {
+            let below = format!("{}::", setting.name);
+            found.retain(|other, _| *other != setting.name && !other.starts_with(&below));
         }
     }
     Ok(())
