@@ -154,6 +154,16 @@ fn red_hat_9_passes_level_2_once_its_rules_have_mended_it() {
 }
 
 #[test]
+fn red_hat_8_passes_level_2_once_its_rules_have_mended_it() {
+    fails_as_it_comes_and_passes_once_mended("rhel8", "cis-rhel-8");
+}
+
+#[test]
+fn red_hat_10_passes_level_2_once_its_rules_have_mended_it() {
+    fails_as_it_comes_and_passes_once_mended("rhel10", "cis-rhel-10");
+}
+
+#[test]
 fn amazon_linux_2023_passes_level_2_once_its_rules_have_mended_it() {
     fails_as_it_comes_and_passes_once_mended("al2023", "cis-amazon-linux-2023");
 }
