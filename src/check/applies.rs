@@ -5,9 +5,11 @@ use serde::{Deserialize, Serialize};
 
 use super::Names;
 use crate::facts::firewall::Tool;
+use crate::facts::modules::{Modules, Presence};
 use crate::facts::{FactId, Facts, Firewall, Needs, Unreadable};
 use crate::finding::{Outcome, Status};
 use crate::path::ImagePath;
+use crate::syntax::modprobe::underscores;
 
 /// Which images a rule is about. Where this does not hold the rule is not applicable; where it cannot be told it is unknown.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
@@ -21,6 +23,9 @@ pub enum Applies {
     File(Names),
     /// One of these firewalls is in use, or none of all is: only another one in their place makes a rule not apply.
     Firewall(Vec<Tool>),
+    /// An installed kernel has one of these modules as a part of itself, and none has one of them to be loaded: no configuration
+    /// has a say over it.
+    BuiltIn(Names),
     /// The image is (`true`) or is not (`false`) the running machine.
     Running(bool),
     /// Every one of these holds.
@@ -66,6 +71,13 @@ fn instead(firewall: &Firewall, tools: &[Tool]) -> Result<Option<Tool>, Unreadab
     Ok(other)
 }
 
+/// Whether kernels have one of these only as a part of themselves.
+fn built_in(modules: &Modules, names: &[String]) -> bool {
+    let names: Vec<Vec<u8>> = names.iter().filter_map(|name| underscores(name.as_bytes())).collect();
+    let has: Vec<Presence> = modules.kernels.iter().flat_map(|kernel| names.iter().map(|name| kernel.has(name))).collect();
+    has.iter().any(|one| matches!(one, Presence::BuiltIn(_))) && !has.iter().any(|one| matches!(one, Presence::Loadable(_)))
+}
+
 impl Applies {
     /// Adds what has to be known.
     pub fn needs(&self, needs: &mut Needs) {
@@ -74,6 +86,7 @@ impl Applies {
             Self::Os(_) => needs.fact(FactId::Os),
             Self::File(patterns) => patterns.0.iter().for_each(|pattern| needs.files(pattern)),
             Self::Firewall(_) => needs.fact(FactId::Firewall),
+            Self::BuiltIn(_) => needs.fact(FactId::Modules),
             Self::Running(_) => {}
             Self::All(inner) | Self::Any(inner) => inner.iter().for_each(|applies| applies.needs(needs)),
             Self::Not(inner) => inner.needs(needs),
@@ -118,6 +131,13 @@ impl Applies {
                 Ok(Some(other)) => decide(false, format!("{} is in use", other.name())),
                 Err(unreadable) => unknown(&unreadable),
             },
+            Self::BuiltIn(names) => match facts.modules() {
+                Ok(modules) => {
+                    let met = built_in(modules, &names.0);
+                    decide(met, format!("{} is {}built into the kernel", names.0.join(" or "), if met { "" } else { "not " }))
+                }
+                Err(unreadable) => unknown(&unreadable),
+            },
             Self::Running(wanted) => {
                 let running = facts.running().is_some();
                 decide(
@@ -141,5 +161,30 @@ impl Applies {
             Status::Fail => Some(Outcome::not_applicable(reason)),
             _ => Some(outcome),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::facts::Target;
+    use crate::image::{MemoryImage, Rootfs};
+
+    fn status(applies: &str, image: &MemoryImage) -> Status {
+        let applies: Applies = toml::from_str(applies).unwrap();
+        let target = Target::image(Rootfs::new(image), jiff::civil::date(2026, 1, 1));
+        applies.evaluate(&Facts::gather(target, |_, needs| applies.needs(needs))).status
+    }
+
+    #[test]
+    fn a_module_is_built_in_where_no_kernel_has_it_to_be_loaded() {
+        const USB: &str = "built-in = 'usb-storage'\n";
+        let built_in = MemoryImage::new().file("/lib/modules/6.1/modules.builtin", "kernel/drivers/usb/storage/usb-storage.ko\n");
+        assert_eq!(status(USB, &built_in), Status::Pass);
+        assert_eq!(status("built-in = ['cramfs', 'usb_storage']\n", &built_in), Status::Pass);
+        assert_eq!(status("built-in = 'cramfs'\n", &built_in), Status::Fail);
+        let other = built_in.file("/lib/modules/6.2/modules.dep", "kernel/drivers/usb/storage/usb-storage.ko:\n");
+        assert_eq!(status(USB, &other), Status::Fail);
+        assert_eq!(status(USB, &MemoryImage::new()), Status::Fail);
     }
 }

@@ -10,14 +10,6 @@ use std::process::{Command, Output, Stdio};
 
 use karat::finding::{Scan, Status};
 
-/// The roots, and the benchmark that fits each.
-const ROOTS: [(&str, &str); 4] = [
-    ("debian12", "cis-debian-12"),
-    ("debian13", "cis-debian-13"),
-    ("ubuntu2204", "cis-ubuntu-22.04"),
-    ("ubuntu2404", "cis-ubuntu-24.04"),
-];
-
 /// What no distribution mentioned sets by itself: rules that fail before anything was mended.
 const FAILS_AT_FIRST: [&str; 8] = [
     "no-ipv4-forwarding",
@@ -117,41 +109,53 @@ fn open(scan: &Scan, status: Status) -> Vec<String> {
     scan.findings.iter().filter(|finding| finding.status == status).map(|f| format!("{} {}", f.control, f.title)).collect()
 }
 
-#[test]
-fn a_real_root_fails_as_it_comes_and_passes_level_2_once_its_rules_have_mended_it() {
+/// Scans a copy of the root as it comes, mends it and scans it again.
+fn mends(name: &str, benchmark: &'static str) {
     let Some(roots) = std::env::var_os("KARAT_ROOTS").map(PathBuf::from) else {
         assert!(std::env::var_os("KARAT_PEERS").is_none_or(|wanted| wanted != "required"), "KARAT_ROOTS is not set");
         eprintln!("skipped: KARAT_ROOTS names no directory with roots (tests/roots makes them)");
         return;
     };
-    let here: Vec<_> = ROOTS.iter().filter(|(name, _)| roots.join(name).is_dir()).collect();
-    assert!(!here.is_empty(), "{} has none of the roots", roots.display());
-    for (name, benchmark) in here {
-        let machine = Machine::copy(&roots.join(name), benchmark);
-        let first = machine.scan();
-        let failing: BTreeSet<&str> = (first.findings.iter().flat_map(|finding| &finding.rules))
-            .filter(|rule| rule.status == Status::Fail)
-            .map(|rule| rule.id.as_str())
-            .collect();
-        let missed: Vec<_> = FAILS_AT_FIRST.iter().filter(|id| !failing.contains(**id)).collect();
-        assert!(missed.is_empty(), "{name}: {missed:?} do not fail on a root as it comes");
+    let root = roots.join(name);
+    assert!(root.is_dir(), "{} is not there: tests/roots makes it", root.display());
+    let machine = Machine::copy(&root, benchmark);
+    let mut scan = machine.scan();
+    let failing: BTreeSet<&str> = (scan.findings.iter().flat_map(|finding| &finding.rules))
+        .filter(|rule| rule.status == Status::Fail)
+        .map(|rule| rule.id.as_str())
+        .collect();
+    let missed: Vec<_> = FAILS_AT_FIRST.iter().filter(|id| !failing.contains(**id)).collect();
+    assert!(missed.is_empty(), "{missed:?} do not fail on a root as it comes");
 
-        let mut scan = first;
-        let mut failed = Vec::new();
-        for _ in 0..ROUNDS {
-            if open(&scan, Status::Fail).is_empty() {
-                break;
-            }
-            failed = machine.mend(&scan);
-            scan = machine.scan();
+    eprintln!("as it comes: {:?}", scan.summary);
+    let mut failed = Vec::new();
+    for _ in 0..ROUNDS {
+        if open(&scan, Status::Fail).is_empty() {
+            break;
         }
-        eprintln!("{name}: {:?}", scan.summary);
-        assert!(
-            open(&scan, Status::Fail).is_empty(),
-            "{name}: {:#?}\ncommands that failed: {failed:#?}",
-            open(&scan, Status::Fail)
-        );
-        let unknown = open(&scan, Status::Unknown);
-        assert!(unknown.len() * 100 <= scan.findings.len(), "{name}: more than 1 % unknown: {unknown:#?}");
+        failed = machine.mend(&scan);
+        scan = machine.scan();
     }
+    eprintln!("mended: {:?}", scan.summary);
+    let left = open(&scan, Status::Fail);
+    assert!(left.is_empty(), "still failing: {left:#?}\ncommands that failed: {failed:#?}");
+    let unknown = open(&scan, Status::Unknown);
+    assert!(unknown.len() * 100 <= scan.findings.len(), "more than 1 % unknown: {unknown:#?}");
+}
+
+/// A test for every root: it fails as it comes, and passes level 2 once its rules have mended it.
+macro_rules! mended {
+    ($($name:ident $benchmark:literal;)*) => {
+        $(#[test]
+        fn $name() {
+            mends(stringify!($name), $benchmark);
+        })*
+    };
+}
+
+mended! {
+    debian12 "cis-debian-12";
+    debian13 "cis-debian-13";
+    ubuntu2204 "cis-ubuntu-22.04";
+    ubuntu2404 "cis-ubuntu-24.04";
 }

@@ -137,6 +137,6 @@ fn prepare(example: &mut Example, applies: &Applies) {
             }
         }
         Applies::Os(system) if example.os.is_none() => example.os = Some(named(system)),
-        Applies::Os(_) | Applies::Firewall(_) | Applies::Running(_) => {}
+        Applies::Os(_) | Applies::Firewall(_) | Applies::BuiltIn(_) | Applies::Running(_) => {}
     }
 }
