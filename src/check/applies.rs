@@ -26,6 +26,8 @@ pub enum Applies {
     /// An installed kernel has one of these modules as a part of itself, and none has one of them to be loaded: no configuration
     /// has a say over it.
     BuiltIn(Names),
+    /// There is (`true`) or is not (`false`) an SSH server of OpenSSH: its package, its program, or a unit that starts it.
+    Sshd(bool),
     /// The image is (`true`) or is not (`false`) the running machine.
     Running(bool),
     /// Every one of these holds.
@@ -57,6 +59,9 @@ impl OsSelector {
     }
 }
 
+/// Where the program lies: its package's place, and that of one built by hand.
+const SSHD: [&str; 2] = ["/usr/sbin/sshd", "/usr/local/sbin/sshd"];
+
 /// The firewall that is in use in the place of these, if one is.
 fn instead(firewall: &Firewall, tools: &[Tool]) -> Result<Option<Tool>, Unreadable> {
     let mut other = None;
@@ -87,6 +92,11 @@ impl Applies {
             Self::File(patterns) => patterns.0.iter().for_each(|pattern| needs.files(pattern)),
             Self::Firewall(_) => needs.fact(FactId::Firewall),
             Self::BuiltIn(_) => needs.fact(FactId::Modules),
+            Self::Sshd(_) => {
+                needs.fact(FactId::Packages);
+                needs.fact(FactId::Sshd);
+                SSHD.iter().for_each(|path| needs.files(*path));
+            }
             Self::Running(_) => {}
             Self::All(inner) | Self::Any(inner) => inner.iter().for_each(|applies| applies.needs(needs)),
             Self::Not(inner) => inner.needs(needs),
@@ -138,6 +148,18 @@ impl Applies {
                 }
                 Err(unreadable) => unknown(&unreadable),
             },
+            Self::Sshd(wanted) => {
+                let names = |names: &[&str]| Names(names.iter().map(|&name| name.to_owned()).collect());
+                let unit = match facts.sshd() {
+                    Ok(sshd) => decide(sshd.unit.is_some(), "no unit starts sshd".into()),
+                    Err(unreadable) => unknown(&unreadable),
+                };
+                let traces = [Self::Package(names(&["openssh-server"])), Self::File(names(&SSHD))];
+                let mut outcomes: Vec<Outcome> = traces.iter().map(|trace| trace.evaluate(facts)).collect();
+                outcomes.push(unit);
+                let there = Outcome::any(outcomes);
+                if *wanted { there } else { there.negate() }
+            }
             Self::Running(wanted) => {
                 let running = facts.running().is_some();
                 decide(

@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 
+use super::units::Value;
 use super::{Fact, Facts, Unreadable};
 use crate::image::Rootfs;
 use crate::path::{ImagePath, printable};
@@ -59,21 +60,42 @@ pub(super) fn gather(facts: &Facts<'_>, names: &[&'static str], with_argument: &
     for &unit in names {
         let commands = units.property(unit, "Service", "ExecStart")?;
         let Some(command) = commands.first() else { continue };
-        let mut variables = Variables::new();
-        for value in units.property(unit, "Service", "Environment")? {
-            for word in split(value.text.as_bytes()) {
-                set(&mut variables, &word, &value.path, value.line);
-            }
-        }
-        for value in units.property(unit, "Service", "EnvironmentFile")? {
-            read(facts.root(), value.text.trim_start_matches('-'), &mut variables)?;
-        }
-        let words = expand(command.text.as_bytes(), &command.path, command.line, &variables);
+        let (prefix, words) = program(&words(facts, unit, command)?);
         let (flags, operands) = options(&words, with_argument);
-        let prefix = command.text.chars().take_while(|&one| "@-:+!|".contains(one)).collect();
         return Ok(Some(Command { unit, prefix, flags, operands }));
     }
     Ok(None)
+}
+
+/// The words of a unit's line, with its specifiers and variables put in; the first still has the characters before the program.
+pub(super) fn words(facts: &Facts<'_>, unit: &str, line: &Value) -> Fact<Vec<Word>> {
+    let units = facts.units()?;
+    let mut variables = Variables::new();
+    for value in units.property(unit, "Service", "Environment")? {
+        for word in split(value.text.as_bytes()) {
+            set(&mut variables, &word, &value.path, value.line);
+        }
+    }
+    for value in units.property(unit, "Service", "EnvironmentFile")? {
+        read(facts.root(), value.text.trim_start_matches('-'), &mut variables)?;
+    }
+    let text = units.specified(unit, &line.text).unwrap_or_else(|| line.text.clone());
+    Ok(expand(text.as_bytes(), &line.path, line.line, &variables))
+}
+
+/// The characters before the program (`systemd.service(5)`), and the program with its arguments. Behind `@` the second word is only
+/// the name that the program is told it has.
+pub(super) fn program(words: &[Word]) -> (String, Vec<Word>) {
+    let mut words = words.to_vec();
+    let mut prefix = String::new();
+    if let Some(first) = words.first_mut() {
+        let end = first.text.iter().take_while(|byte| b"@-:+!|".contains(byte)).count();
+        prefix = first.text.drain(..end).map(char::from).collect();
+        if prefix.contains('@') && words.len() > 1 {
+            words.remove(1);
+        }
+    }
+    (prefix, words)
 }
 
 fn set(variables: &mut Variables, assignment: &[u8], path: &ImagePath, line: u32) {
@@ -143,7 +165,7 @@ fn braces(text: &[u8], variables: &Variables) -> Vec<u8> {
 }
 
 /// `getopt(3)` over the words behind the program, and what is left behind the options.
-fn options(words: &[Word], with_argument: &[u8]) -> (Vec<Flag>, Vec<Word>) {
+pub(super) fn options(words: &[Word], with_argument: &[u8]) -> (Vec<Flag>, Vec<Word>) {
     let mut flags = Vec::new();
     let mut words = words.iter().skip(1).peekable();
     while let Some(word) = words.peek() {
@@ -191,6 +213,18 @@ mod tests {
     fn a_variable_in_braces_stays_one_word() {
         assert_eq!(said("/usr/sbin/sshd -o${OPTS} ${NONE}", "Port 22"), [('o', "Port 22".to_owned())]);
         assert_eq!(said("/usr/sbin/sshd $NONE -D -- -p 1", ""), [('D', String::new())]);
+    }
+
+    #[test]
+    fn behind_an_at_sign_stands_a_name_and_no_argument() {
+        let words = |text: &str| expand(text.as_bytes(), &ImagePath::root(), 1, &Variables::new());
+        let text = |text: &str| -> (String, Vec<Vec<u8>>) {
+            let (prefix, words) = program(&words(text));
+            (prefix, words.into_iter().map(|word| word.text).collect())
+        };
+        assert_eq!(text("-@/usr/sbin/sshd sshd -D"), ("-@".into(), vec![b"/usr/sbin/sshd".to_vec(), b"-D".to_vec()]));
+        assert_eq!(text("!/usr/sbin/sshd sshd"), ("!".into(), vec![b"/usr/sbin/sshd".to_vec(), b"sshd".to_vec()]));
+        assert_eq!(text("@"), ("@".into(), vec![Vec::new()]));
     }
 
     #[test]

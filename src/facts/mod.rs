@@ -342,7 +342,7 @@ facts! {
     /// Whether updates install themselves.
     updates: Updates = updates::gather as Updates after Packages Units;
     /// The effective configuration of the SSH server.
-    sshd: Sshd = sshd::gather as Sshd after Os Packages Units;
+    sshd: Sshd = sshd::gather as Sshd after Os Packages Units Mounts;
     /// systemd-journald as it is configured.
     journald: Journald = journald::gather as Journald after Os;
     /// logrotate as it is configured.

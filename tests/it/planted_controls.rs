@@ -137,6 +137,7 @@ fn prepare(example: &mut Example, applies: &Applies) {
             }
         }
         Applies::Os(system) if example.os.is_none() => example.os = Some(named(system)),
+        Applies::Sshd(_) => prepare(example, &serde_json::from_str(r#"{ "package": "openssh-server" }"#).unwrap()),
         Applies::Os(_) | Applies::Firewall(_) | Applies::BuiltIn(_) | Applies::Running(_) => {}
     }
 }

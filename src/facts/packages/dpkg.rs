@@ -1,6 +1,6 @@
 //! dpkg's database below `/var/lib/dpkg`: `status`, `updates` of an interrupted run, `status.d` of images made without dpkg.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Family, Found, Package, Packages, State, Unreadable};
 use crate::image::{FileKind, ReadError, Rootfs};
@@ -31,6 +31,8 @@ fn packages(root: Rootfs<'_>, directory: &ImagePath) -> Result<Packages, Unreada
     let without_dpkg = directory.join("status.d");
     known.add_directory(root, &without_dpkg, |name| !name.ends_with(b".md5sums"), syntax::parse_status_d)?;
 
+    known.lists_are_known(root, directory)?;
+
     let mut packages = Packages::new(Family::Dpkg, status);
     let (removed, installed) = known.packages.into_values().partition::<Vec<_>, _>(|(_, left_over)| *left_over);
     packages.installed = installed.into_iter().map(|(package, _)| package).collect();
@@ -54,6 +56,8 @@ type Parser = for<'a> fn(&'a [u8]) -> Result<Vec<syntax::Package<'a>>, DpkgError
 #[derive(Default)]
 struct Known {
     packages: BTreeMap<(String, String), (Package, bool)>,
+    /// Every name with a stanza, whatever that says.
+    names: BTreeSet<String>,
 }
 
 impl Known {
@@ -89,8 +93,30 @@ impl Known {
         Ok(())
     }
 
+    /// dpkg takes the list of a package's files away before its stanza: a list without one shows that stanzas are missing, as where
+    /// the file was cut off between two.
+    fn lists_are_known(&self, root: Rootfs<'_>, directory: &ImagePath) -> Result<(), Unreadable> {
+        let info = directory.join("info");
+        let files = match root.read_dir(&info) {
+            Ok(files) => files,
+            Err(error) if error.is_absent() => return Ok(()),
+            Err(error) => return Err(Unreadable::reading(&info, &error)),
+        };
+        let without = |file: &&Vec<u8>| {
+            let stem = file.strip_suffix(b".list").filter(|stem| !stem.is_empty());
+            let name = stem.and_then(|stem| stem.split(|&byte| byte == b':').next());
+            name.is_some_and(|name| std::str::from_utf8(name).map_or(true, |name| !self.names.contains(name)))
+        };
+        let count = files.iter().filter(without).count();
+        let Some(first) = files.iter().find(without) else { return Ok(()) };
+        let more = if count > 1 { format!(", as {} more do", count - 1) } else { String::new() };
+        let reason = format!("it lists the files of a package that {} does not know{more}", directory.join("status"));
+        Err(Unreadable::at(&info.join(first), reason))
+    }
+
     fn add(&mut self, content: &[u8], file: Option<&ImagePath>, parse: Parser) -> Result<(), DpkgError> {
         for stanza in parse(content)? {
+            self.names.insert(stanza.name.to_owned());
             let state = match stanza.status {
                 None => Some(State::Installed),
                 Some(status) if status.reinstall_required => Some(State::Partly("in need of reinstallation")),

@@ -107,6 +107,20 @@ fn a_cut_off_status_is_unknown_with_its_line() {
 }
 
 #[test]
+fn a_list_of_files_without_a_stanza_shows_that_stanzas_are_missing() {
+    let lists = |names: &[&str]| {
+        let file = |image: MemoryImage, name: &&str| image.file(&format!("/var/lib/dpkg/info/{name}"), "");
+        gathered(&names.iter().fold(debian(), file))
+    };
+    // Of a package that is not installed any more too, and of one with its architecture in the name.
+    assert!(lists(&["sudo:amd64.list", "telnetd.list", "other.postinst", "format"]).is_ok());
+    let why = lists(&["openssh-server.list", "sudo.list"]).unwrap_err();
+    assert_eq!(why.path.unwrap().to_string(), "/var/lib/dpkg/info/openssh-server.list");
+    assert_eq!(why.reason, "it lists the files of a package that /var/lib/dpkg/status does not know");
+    assert!(lists(&["a:amd64.list", "b.list", "c.list"]).unwrap_err().reason.ends_with(", as 2 more do"));
+}
+
+#[test]
 fn a_database_without_packages_is_unknown() {
     for image in [
         MemoryImage::new().file("/var/lib/dpkg/status", ""),

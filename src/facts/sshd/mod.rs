@@ -13,9 +13,10 @@ mod keyword;
 mod load;
 mod pattern;
 mod release;
+mod start;
 mod value;
 
-use crate::facts::command::{self, Flag};
+use crate::facts::command::Flag;
 use crate::facts::{Fact, Facts};
 use crate::image::Rootfs;
 use crate::path::ImagePath;
@@ -31,6 +32,8 @@ pub use value::Value;
 pub struct Sshd {
     /// The OpenSSH that would read it.
     pub release: Release,
+    /// The unit that starts it; nothing where none does, and what its package's unit would start is judged.
+    pub unit: Option<String>,
     /// The main file.
     pub path: ImagePath,
     /// Every file that was read, in order.
@@ -237,15 +240,13 @@ fn append(entries: &[Entry]) -> Setting {
 
 /// The main file: openSUSE has its own below `/usr` where `/etc` has none.
 const PATHS: [&str; 2] = ["/etc/ssh/sshd_config", "/usr/etc/ssh/sshd_config"];
-/// The names of its unit, the first one that is there counts. Its options win over the file, since the first value counts (`sshd(8)`).
-const UNITS: [&str; 2] = ["ssh.service", "sshd.service"];
-/// The options that take an argument (`sshd.c`).
-const WITH_ARGUMENT: &[u8] = b"CEbcfghkopu";
 
 pub(super) fn gather(facts: &Facts<'_>) -> Fact<Sshd> {
     let release = Release::of(facts);
-    let command = command::gather(facts, &UNITS, WITH_ARGUMENT)?;
-    read(facts.root(), release, &command.map(|command| command.flags).unwrap_or_default())
+    let start = start::gather(facts)?;
+    let mut sshd = read(facts.root(), release, &start.flags)?;
+    sshd.unit = start.unit;
+    Ok(sshd)
 }
 
 fn main_file(root: Rootfs<'_>) -> ImagePath {
@@ -277,7 +278,7 @@ fn read(root: Rootfs<'_>, release: Release, flags: &[Flag]) -> Fact<Sshd> {
         loader.load(&path)?;
     }
     let Loader { main, blocks, flaws, files, .. } = loader;
-    let mut sshd = Sshd { path, files, main, blocks, flaws, release };
+    let mut sshd = Sshd { unit: None, path, files, main, blocks, flaws, release };
     sshd.commands_have_users();
     Ok(sshd)
 }

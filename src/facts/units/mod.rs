@@ -502,6 +502,12 @@ impl Units {
         Ok(values)
     }
 
+    /// A text of a unit with the specifiers replaced that its name alone decides (`%i`, `%%`); nothing where it has others.
+    #[must_use]
+    pub fn specified(&self, name: &str, text: &str) -> Option<String> {
+        name::expand(text, &self.own_name(name))
+    }
+
     /// The file a unit is loaded from, if there is one.
     ///
     /// # Errors

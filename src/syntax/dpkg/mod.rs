@@ -5,6 +5,8 @@
 
 pub mod files;
 
+use std::collections::BTreeSet;
+
 /// Most packages one database may hold. Debian 12 offers about 65,000 binary packages, so that no real system comes near.
 pub const MAX_PACKAGES: usize = 250_000;
 
@@ -144,6 +146,12 @@ pub enum Trouble {
     /// A line of the `Conffiles` field.
     #[error("{0:?} is not a conffile with its digest")]
     Conffile(String),
+    /// A package's name.
+    #[error("{0:?} is no name of a package: letters and digits, behind the first also '-', '+', '.' and '_'")]
+    Name(String),
+    /// A second stanza of a package of the same architecture.
+    #[error("the package {0} has two stanzas")]
+    Again(String),
     /// Beyond [`MAX_PACKAGES`].
     #[error("more than {MAX_PACKAGES} packages")]
     TooMany,
@@ -168,7 +176,12 @@ pub fn parse_status(bytes: &[u8]) -> Result<Vec<Package<'_>>, DpkgError> {
         return Err(DpkgError { line: number(last), trouble: Trouble::CutOff });
     }
     let packages = parse(bytes, true)?;
+    let mut known = BTreeSet::new();
     for package in &packages {
+        // dpkg itself writes each once; with two, which of them holds would be a guess.
+        if !known.insert((package.name, package.architecture)) {
+            return Err(DpkgError { line: package.line, trouble: Trouble::Again(package.name.to_owned()) });
+        }
         let state = package.status.map_or(State::NotInstalled, |s| s.state);
         if package.version.is_none() && state > State::ConfigFiles {
             return Err(DpkgError { line: package.line, trouble: Trouble::Missing("Version") });
@@ -227,6 +240,9 @@ fn parse(bytes: &[u8], strict_end: bool) -> Result<Vec<Package<'_>>, DpkgError> 
         let Some(name) = stanza.name else {
             return Err(DpkgError { line: first_line, trouble: Trouble::Missing("Package") });
         };
+        if !is_name(name) {
+            return Err(DpkgError { line: first_line, trouble: Trouble::Name(name.to_owned()) });
+        }
         if packages.len() == MAX_PACKAGES {
             return Err(DpkgError { line: first_line, trouble: Trouble::TooMany });
         }
@@ -242,6 +258,12 @@ fn parse(bytes: &[u8], strict_end: bool) -> Result<Vec<Package<'_>>, DpkgError> 
         });
     }
     Ok(packages)
+}
+
+/// What dpkg takes for a name (`pkg_name_is_illegal()` of `parsehelp.c`).
+fn is_name(name: &str) -> bool {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric();
+    name.bytes().next().is_some_and(plain) && name.bytes().all(|byte| plain(byte) || b"-+._".contains(&byte))
 }
 
 /// Skips the empty lines before a stanza.

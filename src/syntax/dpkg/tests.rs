@@ -28,6 +28,24 @@ fn trouble(text: &str) -> (u32, Trouble) {
 }
 
 #[test]
+fn names_that_dpkg_refuses() {
+    let named = |name: &str| parse_status(format!("Package: {name}\nDescription: x\n").as_bytes()).map(|found| found.len());
+    for name in ["nginx\0", "a b", "-a", "a~b", "é", "a/b"] {
+        assert_eq!(named(name), Err(DpkgError { line: 1, trouble: Trouble::Name(name.to_owned()) }));
+    }
+    for name in ["libstdc++6", "X11-a_b", "0ad", "a"] {
+        assert_eq!(named(name), Ok(1));
+    }
+}
+
+#[test]
+fn two_stanzas_of_one_package_and_architecture() {
+    let of = |architecture: &str| format!("Package: a\nArchitecture: {architecture}\nDescription: x\n\n");
+    assert_eq!(trouble(&(of("amd64") + &of("amd64"))), (5, Trouble::Again("a".into())));
+    assert_eq!(parse_status((of("amd64") + &of("i386")).as_bytes()).unwrap().len(), 2);
+}
+
+#[test]
 fn two_stanzas_with_their_lines() {
     let packages = parse_status(TWO.as_bytes()).unwrap();
     let [adduser, telnetd] = packages.as_slice() else { panic!("{packages:?}") };
