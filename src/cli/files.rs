@@ -2,6 +2,9 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::fs::FileType;
+use std::io::Read as _;
+use std::os::unix::fs::FileTypeExt as _;
 use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 
@@ -26,9 +29,34 @@ impl fmt::Display for Mistakes {
 
 impl std::error::Error for Mistakes {}
 
-/// The text of a file.
+/// Bytes of one file that people write; theirs have some hundred kilobytes.
+const MAX_WRITTEN: u64 = 16 << 20;
+
+/// Bytes of a saved scan, which holds the evidence of every control.
+const MAX_SCAN: u64 = 256 << 20;
+
+/// The text of a file that somebody wrote.
 pub(super) fn read(path: &Path) -> anyhow::Result<String> {
-    let bytes = std::fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
+    read_within(path, MAX_WRITTEN)
+}
+
+/// The text of a saved scan.
+pub(super) fn read_scan(path: &Path) -> anyhow::Result<String> {
+    read_within(path, MAX_SCAN)
+}
+
+/// Only a regular file is opened: a pipe may never say anything, and a device may never end.
+fn read_within(path: &Path, limit: u64) -> anyhow::Result<String> {
+    let cannot = || format!("cannot read {}", path.display());
+    let found = std::fs::metadata(path).with_context(cannot)?;
+    if !found.is_file() {
+        bail!("cannot read {}: it is {}, not a file", path.display(), what_is(found.file_type()));
+    }
+    let mut bytes = Vec::new();
+    std::fs::File::open(path).and_then(|file| file.take(limit + 1).read_to_end(&mut bytes)).with_context(cannot)?;
+    if bytes.len() as u64 > limit {
+        bail!("cannot read {}: it is larger than {} MiB", path.display(), limit >> 20);
+    }
     match String::from_utf8(bytes) {
         Ok(text) => Ok(text),
         Err(error) => {
@@ -36,6 +64,18 @@ pub(super) fn read(path: &Path) -> anyhow::Result<String> {
             let line = before.filter(|&&byte| byte == b'\n').count() + 1;
             bail!("{}:{line}: this line is not UTF-8, so the file is not TOML", path.display())
         }
+    }
+}
+
+fn what_is(kind: FileType) -> &'static str {
+    if kind.is_dir() {
+        "a directory"
+    } else if kind.is_fifo() {
+        "a pipe"
+    } else if kind.is_socket() {
+        "a socket"
+    } else {
+        "a device"
     }
 }
 
@@ -145,5 +185,26 @@ fn taken(file: &PackFile, index: usize, id: &str, other: &str) -> Mistake {
     match Document::parse(&file.name(), &file.text) {
         Ok(document) => document.mistake(&["rule".into(), index.into(), "id".into()], message, None),
         Err(mistake) => mistake,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_regular_file_of_a_bounded_size_is_read() {
+        let folder = tempfile::tempdir().unwrap();
+        let (fifo, file) = (folder.path().join("fifo"), folder.path().join("file"));
+        rustix::fs::mknodat(rustix::fs::CWD, &fifo, rustix::fs::FileType::Fifo, 0o600.into(), 0).unwrap();
+        std::fs::write(&file, "12345").unwrap();
+        let said = |path: &Path, limit| format!("{:#}", read_within(path, limit).unwrap_err());
+        assert!(said(&fifo, 9).ends_with("it is a pipe, not a file"));
+        assert!(said(Path::new("/dev/zero"), 9).ends_with("it is a device, not a file"));
+        assert!(said(folder.path(), 9).ends_with("it is a directory, not a file"));
+        assert!(said(&folder.path().join("none"), 9).starts_with("cannot read"));
+        assert!(said(&file, 4).contains("larger than"));
+        assert_eq!(read_within(&file, 5).unwrap(), "12345");
+        assert!(beside(&file.display().to_string(), "fifo").unwrap_err().ends_with("it is a pipe, not a file"));
     }
 }

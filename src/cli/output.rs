@@ -2,9 +2,11 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
+use std::os::fd::AsRawFd as _;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
+use rustix::fs::{AtFlags, CWD, Mode, OFlags};
 
 /// A file that is not there yet under its name. What was written before stays until [`Pending::put_in_place`]; dropped, it leaves
 /// nothing behind.
@@ -14,6 +16,8 @@ pub(super) struct Pending {
     file: File,
     /// Where it is written and where it goes; nothing for a device or a pipe, which is written as it stands.
     moved: Option<(PathBuf, PathBuf)>,
+    /// Whether it has no name yet, not even a passing one: whatever ends the scan then leaves nothing behind.
+    nameless: bool,
 }
 
 impl Pending {
@@ -28,7 +32,7 @@ impl Pending {
         };
         if before.as_ref().is_some_and(|metadata| !metadata.is_file()) {
             let file = OpenOptions::new().write(true).open(path).with_context(cannot)?;
-            return Ok(Self { shown: path.to_owned(), file, moved: None });
+            return Ok(Self { shown: path.to_owned(), file, moved: None, nameless: false });
         }
         // A link keeps leading to the file it leads to.
         let target = if before.is_some() { fs::canonicalize(path).with_context(cannot)? } else { path.to_owned() };
@@ -37,8 +41,11 @@ impl Pending {
         beside.push(name);
         beside.push(format!(".{}.partial", std::process::id()));
         let beside = target.with_file_name(beside);
-        let file = OpenOptions::new().write(true).create_new(true).open(&beside).with_context(cannot)?;
-        let pending = Self { shown: path.to_owned(), file, moved: Some((beside, target)) };
+        let (file, nameless) = match without_name(&target) {
+            Some(file) => (file, true),
+            None => (OpenOptions::new().write(true).create_new(true).open(&beside).with_context(cannot)?, false),
+        };
+        let pending = Self { shown: path.to_owned(), file, moved: Some((beside, target)), nameless };
         if let Some(metadata) = before {
             pending.file.set_permissions(metadata.permissions()).with_context(cannot)?;
         }
@@ -59,7 +66,12 @@ impl Pending {
     /// Puts it in place.
     pub(super) fn put_in_place(mut self) -> anyhow::Result<()> {
         if let Some((beside, target)) = &self.moved {
-            fs::rename(beside, target).with_context(|| format!("cannot write {}", self.shown.display()))?;
+            let cannot = || format!("cannot write {}", self.shown.display());
+            if self.nameless {
+                let open = own_descriptor(&self.file);
+                rustix::fs::linkat(CWD, &open, CWD, beside, AtFlags::SYMLINK_FOLLOW).with_context(cannot)?;
+            }
+            fs::rename(beside, target).with_context(cannot)?;
         }
         self.moved = None;
         Ok(())
@@ -72,6 +84,19 @@ impl Drop for Pending {
             let _ = fs::remove_file(beside);
         }
     }
+}
+
+/// A file in the folder of this one that has no name (`open(2)`, `O_TMPFILE`), where the file system has such and `/proc`, through which
+/// it gets one, is there.
+fn without_name(target: &Path) -> Option<File> {
+    let folder = target.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let opened = rustix::fs::open(folder, OFlags::TMPFILE | OFlags::WRONLY | OFlags::CLOEXEC, Mode::from_raw_mode(0o666));
+    let file = File::from(opened.ok()?);
+    own_descriptor(&file).exists().then_some(file)
+}
+
+fn own_descriptor(file: &File) -> PathBuf {
+    format!("/proc/self/fd/{}", file.as_raw_fd()).into()
 }
 
 #[cfg(test)]
@@ -96,6 +121,8 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let mut pending = Pending::create(&directory.path().join("report.json")).unwrap();
         pending.write(b"half").unwrap();
+        // Nor is anything there meanwhile, which a signal would leave.
+        assert_eq!(fs::read_dir(directory.path()).unwrap().count(), usize::from(!pending.nameless));
         drop(pending);
         assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 0);
     }

@@ -81,6 +81,19 @@ pub fn apply(scan: &Scan, decision: &Decision) -> Scan {
     scan
 }
 
+/// Notes the waivers for a benchmark that is neither the scan's nor one of these: a mistyped id would let them vanish.
+pub fn note_unknown_benchmarks(decision: &mut Decision, scan: &Scan, known: &[&str]) {
+    let known: Vec<&str> = known.iter().copied().chain([scan.benchmark.id.as_str()]).collect();
+    for waiver in &decision.waivers {
+        if let Some(id) = waiver.benchmark.as_deref().filter(|id| !known.contains(id)) {
+            let near =
+                nearest(id, known.iter().copied()).map(|near| format!("; you may have meant '{near}'")).unwrap_or_default();
+            let (what, place) = (subject(waiver), &waiver.place);
+            decision.notes.push(format!("the waiver for {what} ({place}) matches nothing: no benchmark is called '{id}'{near}"));
+        }
+    }
+}
+
 fn is_open(status: Status) -> bool {
     matches!(status, Status::Fail | Status::Unknown)
 }

@@ -9,7 +9,7 @@ mod decision;
 mod policy;
 mod waiver;
 
-pub use decide::{apply, decide};
+pub use decide::{apply, decide, note_unknown_benchmarks};
 pub use decision::{BaselineUse, Decision, Exit, Verdict, WaiverState, WaiverUse};
 pub use policy::Policy;
 pub use waiver::{Waiver, read_waivers, waivers_schema};

@@ -48,12 +48,18 @@ impl Default for Limits {
     }
 }
 
+/// Components that are followed for one path before each counts as a name of the [`Budget`]: no real path has as many, and links may
+/// lead round for very long.
+const USUAL_STEPS: u64 = 64;
+
 /// What one fact may read of configuration in all, however many files there are and however often they include one another.
 #[derive(Debug, Default)]
 pub struct Budget {
     bytes: AtomicU64,
     lines: AtomicU64,
     files: AtomicU64,
+    names: AtomicU64,
+    patterns: AtomicU64,
 }
 
 impl Budget {
@@ -63,6 +69,24 @@ impl Budget {
     pub const LINES: u64 = 200_000;
     /// Files.
     pub const FILES: u64 = 20_000;
+    /// Names in directories, however often they are looked at: the largest that is read has some ten thousand, and no pattern of a
+    /// configuration names a tenth of it.
+    pub const NAMES: u64 = 100_000;
+    /// Bytes of patterns: each is compiled, whatever it matches. Those of all rules together have some kilobytes.
+    pub const PATTERNS: u64 = 256 << 10;
+
+    /// Takes names that are looked at into account. Beyond the limit nothing is looked at any more.
+    fn look(&self, names: u64) -> Result<(), ReadError> {
+        let spent = self.names.fetch_add(names, Relaxed);
+        if spent.saturating_add(names) > Self::NAMES { Err(ReadError::TooManyNames { limit: Self::NAMES }) } else { Ok(()) }
+    }
+
+    /// Takes a pattern into account.
+    fn pattern(&self, bytes: u64) -> Result<(), ReadError> {
+        let spent = self.patterns.fetch_add(bytes, Relaxed);
+        let (limit, unit) = (Self::PATTERNS, "bytes of patterns");
+        if spent.saturating_add(bytes) > limit { Err(ReadError::TooMuch { limit, unit }) } else { Ok(()) }
+    }
 
     /// Whether there is room for a file of this many bytes, asked before it is read.
     fn room(&self, bytes: u64) -> Result<(), ReadError> {
@@ -125,8 +149,14 @@ pub enum ReadError {
     TooMuch {
         /// The limit.
         limit: u64,
-        /// Bytes, lines or files.
+        /// Bytes, lines, files or bytes of patterns.
         unit: &'static str,
+    },
+    /// More names in directories than all that is read for the same fact may look at.
+    #[error("with what was looked at before it, it is beyond the limit of {limit} names in directories")]
+    TooManyNames {
+        /// The limit.
+        limit: u64,
     },
     /// The backend could not.
     #[error("{0}")]
@@ -217,12 +247,25 @@ impl<'i> Rootfs<'i> {
         self.follow(path, false)
     }
 
+    /// Takes names that somebody looks at one by one into account, as [`Rootfs::read_dir`] and [`Rootfs::glob`] do by themselves.
+    ///
+    /// # Errors
+    /// [`ReadError::TooManyNames`] beyond [`Budget::NAMES`].
+    pub fn look(&self, names: usize) -> Result<(), ReadError> {
+        self.budget.map_or(Ok(()), |budget| budget.look(names as u64))
+    }
+
     fn follow(&self, path: &ImagePath, last: bool) -> Result<Resolved, ReadError> {
         let mut todo: VecDeque<Vec<u8>> = path.components().map(<[u8]>::to_vec).collect();
         let mut at = ImagePath::root();
         let mut metadata = self.image.metadata(&at)?;
         let mut links = Vec::new();
+        let mut steps = 0_u64;
         while let Some(name) = todo.pop_front() {
+            steps += 1;
+            if steps > USUAL_STEPS {
+                self.look(1)?;
+            }
             if name == b".." {
                 at = at.parent().unwrap_or_else(ImagePath::root);
                 metadata = self.image.metadata(&at)?;
@@ -361,7 +404,10 @@ impl<'i> Rootfs<'i> {
         if found.metadata.kind != FileKind::Directory {
             return Err(ReadError::Kind { found: found.metadata.kind, wanted: FileKind::Directory });
         }
+        // Asked before as well, so that nothing is read any more once the limit is reached.
+        self.look(0)?;
         let mut names = self.image.read_dir(&found.path)?;
+        self.look(names.len())?;
         if names.len() > self.limits.directory {
             return Err(ReadError::TooLarge { limit: self.limits.directory as u64, unit: "entries" });
         }
@@ -383,9 +429,12 @@ impl<'i> Rootfs<'i> {
     /// directory, but `**` does not descend into links.
     ///
     /// # Errors
-    /// [`ReadError::TooLarge`] beyond [`Limits::matches`], [`ReadError::Io`] where a directory on the way cannot be read: what
+    /// [`ReadError::TooLarge`] beyond [`Limits::matches`], [`ReadError::TooManyNames`] beyond [`Budget::NAMES`], [`ReadError::Io`] where a directory on the way cannot be read: what
     /// matches is then unknown.
     pub fn glob(&self, pattern: &str) -> Result<Vec<ImagePath>, ReadError> {
+        if let Some(budget) = self.budget {
+            budget.pattern(pattern.len() as u64)?;
+        }
         let parts: Vec<Part> = pattern.split('/').filter(|part| !part.is_empty()).map(Part::new).collect::<Result<_, _>>()?;
         let mut found = Vec::new();
         let mut waiting = vec![(ImagePath::root(), 0)];
@@ -393,6 +442,7 @@ impl<'i> Rootfs<'i> {
             match parts.get(index) {
                 None => found.push(at),
                 Some(Part::Name(name)) => {
+                    self.look(1)?;
                     let next = at.join(name);
                     match self.resolve_parent(&next) {
                         Ok(_) => waiting.push((next, index + 1)),
@@ -535,6 +585,30 @@ mod tests {
         assert_eq!(reads("/big"), (16, ReadError::TooMuch { limit: 16 << 20, unit: "bytes" }));
         assert_eq!(reads("/lines"), (4, ReadError::TooMuch { limit: 200_000, unit: "lines" }));
         assert_eq!(reads("/small"), (20_000, ReadError::TooMuch { limit: 20_000, unit: "files" }));
+    }
+
+    #[test]
+    fn what_is_looked_at_within_one_budget_is_bounded_however_it_is_asked_for() {
+        let mut image = MemoryImage::new().link("/round", &"d/../".repeat(800));
+        for number in 0..100 {
+            image.insert(ImagePath::new(format!("/d/{number}/x")), super::super::Entry::new(FileKind::File, ""));
+        }
+        let asks = |ask: &dyn Fn(Rootfs<'_>) -> Result<(), ReadError>| {
+            let budget = Budget::default();
+            let root = Rootfs::new(&image).within(&budget);
+            let asked = (0..200_000).map(|_| ask(root)).take_while(Result::is_ok).count();
+            (asked, ask(root).unwrap_err())
+        };
+        let too_many = ReadError::TooManyNames { limit: 100_000 };
+        assert_eq!(asks(&|root| root.read_dir(&ImagePath::new("/d")).map(drop)), (1_000, too_many.clone()));
+        // The directory "d", its hundred names, and "x" or "" in each.
+        assert_eq!(asks(&|root| root.glob("/d/*/x").map(drop)), (497, too_many.clone()));
+        assert_eq!(
+            asks(&|root| root.glob("/none").map(drop)).1,
+            ReadError::TooMuch { limit: 256 << 10, unit: "bytes of patterns" }
+        );
+        assert_eq!(asks(&|root| root.glob("/d").map(drop)), (100_000, too_many.clone()));
+        assert_eq!(asks(&|root| root.resolve(&ImagePath::new("/round/d/0")).map(drop)).1, too_many);
     }
 
     #[test]

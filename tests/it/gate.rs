@@ -2,7 +2,7 @@
 
 use jiff::civil::Date;
 use karat::finding::{Finding, Scan, Severity, Status};
-use karat::gate::{Decision, Policy, Verdict, Waiver, WaiverState, apply, decide, read_waivers};
+use karat::gate::{Decision, Policy, Verdict, Waiver, WaiverState, apply, decide, note_unknown_benchmarks, read_waivers};
 use proptest::prelude::*;
 
 use crate::sample::{finding, rule, scan};
@@ -309,4 +309,23 @@ proptest! {
         }
         prop_assert_eq!(after, scan);
     }
+}
+
+#[test]
+fn a_waiver_for_a_benchmark_that_nobody_knows_is_told() {
+    let scan = scan(vec![failing("1", Severity::Low)]);
+    let known = ["cis-debian-12", "golden-baseline"];
+    let notes = |benchmark: &str, day: &str| {
+        let waivers = waivers(&format!("control = '1', benchmark = '{benchmark}', expires = {day}"));
+        let mut decision = decide(&Policy::default(), &waivers, None, &scan, TODAY);
+        note_unknown_benchmarks(&mut decision, &scan, &known);
+        decision.notes
+    };
+    for day in ["2027-01-01", "2026-01-01"] {
+        let told = "the waiver for 1 (waivers.toml:1) matches nothing: no benchmark is called 'cis-debian-1x'; you may have meant \
+                    'cis-debian-12'";
+        assert_eq!(notes("cis-debian-1x", day), [told]);
+    }
+    assert!(notes("golden-baseline", "2027-01-01").is_empty());
+    assert!(notes(&scan.benchmark.id, "2027-01-01").is_empty());
 }

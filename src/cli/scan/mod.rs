@@ -20,6 +20,7 @@ use super::catalogue::Catalogue;
 use super::files::{self, Mistakes};
 use super::output::Pending;
 use super::terminal::Terminal;
+use crate::benchmark::shipped;
 use crate::config::PolicyConfig;
 use crate::engine;
 use crate::facts::{Fact, FactId, Facts, Os, Target};
@@ -39,6 +40,10 @@ pub(super) fn run(arguments: &Args, terminal: &Terminal) -> anyhow::Result<Exit>
     let baseline = arguments.gate.baseline.as_deref().map(baseline).transpose()?;
     let packs: Vec<PathBuf> = project.rules().chain(arguments.judged.rules.iter().cloned()).collect();
     let catalogue = Catalogue::load(&packs, false, terminal)?;
+    if !packs.is_empty() && catalogue.own.is_empty() && arguments.judged.benchmark.is_none() {
+        let names: Vec<String> = packs.iter().map(|pack| pack.display().to_string()).collect();
+        bail!("there is no rule in {}, and nothing else to judge by", names.join(", "));
+    }
     let to_stdout = to_stdout(arguments)?;
     if let Some(jobs) = arguments.written.jobs {
         rayon::ThreadPoolBuilder::new().num_threads(jobs.into()).build_global().context("cannot start that many threads")?;
@@ -54,7 +59,10 @@ pub(super) fn run(arguments: &Args, terminal: &Terminal) -> anyhow::Result<Exit>
     let mut scan = engine::scan(target, &selected);
     drop(busy);
     scan.image.name.clone_from(&arguments.written.name);
-    let decision = gate::decide(&policy, &waivers, baseline.as_ref(), &scan, today);
+    let mut decision = gate::decide(&policy, &waivers, baseline.as_ref(), &scan, today);
+    let index = shipped::index();
+    let shipped: Vec<&str> = index.iter().map(|entry| entry.id.as_str()).collect();
+    gate::note_unknown_benchmarks(&mut decision, &scan, &shipped);
     let scan = gate::apply(&scan, &decision);
 
     for (format, pending) in &mut outputs {
@@ -119,7 +127,7 @@ fn waivers(gate: &Gate, project: &Project) -> anyhow::Result<Vec<Waiver>> {
 }
 
 fn baseline(path: &Path) -> anyhow::Result<Scan> {
-    let (scan, _) = json::read(&files::read(path)?).with_context(|| path.display().to_string())?;
+    let (scan, _) = json::read(&files::read_scan(path)?).with_context(|| path.display().to_string())?;
     Ok(scan)
 }
 

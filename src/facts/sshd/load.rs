@@ -260,6 +260,7 @@ impl<'r, 'i> Loader<'r, 'i> {
         if part == b"." {
             return Ok(vec![at.clone()]);
         }
+        self.root.look(1).map_err(|error| unknown(at, &error))?;
         if part == b".." {
             return match self.root.resolve(at) {
                 Ok(found) => Ok(vec![found.path.parent().unwrap_or_else(ImagePath::root)]),

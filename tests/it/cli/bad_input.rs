@@ -135,6 +135,27 @@ fn waivers_and_baselines_with_mistakes() {
 }
 
 #[test]
+fn what_is_no_file_or_never_ends_is_not_read() {
+    let place = Place::new();
+    rustix::fs::mknodat(rustix::fs::CWD, place.path("pipe.toml"), rustix::fs::FileType::Fifo, 0o600.into(), 0).unwrap();
+    for option in ["--benchmark", "--config", "--waivers", "--baseline"] {
+        let pipe = format!("scan root {option} ./pipe.toml");
+        refused(&place, &pipe, &["pipe.toml: it is a pipe, not a file"]);
+        refused(&place, &pipe.replace("./pipe.toml", "/dev/zero"), &["/dev/zero: it is a device, not a file"]);
+    }
+    fs::File::create(place.path("large.toml")).unwrap().set_len((16 << 20) + 1).unwrap();
+    refused(&place, "scan root --benchmark large.toml", &["large.toml: it is larger than 16 MiB"]);
+    refused(&place, "scan root --rules large.toml", &["large.toml: it is larger than 16 MiB"]);
+}
+
+#[test]
+fn a_pack_without_a_rule_is_not_made_up_for_by_a_benchmark() {
+    let place = Place::new();
+    place.write("e.toml", "");
+    refused(&place, "scan root --rules e.toml", &["no rule in e.toml"]);
+}
+
+#[test]
 fn outputs_that_cannot_be_written_are_found_before_the_scan() {
     let place = Place::new();
     refused(&place, "scan root --rules ours --output json=nowhere/a.json", &["cannot write nowhere/a.json"]);
