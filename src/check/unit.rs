@@ -190,6 +190,17 @@ fn starts(units: &Units, name: &str, wanted: bool) -> Result<Outcome, Unreadable
         }
         return Ok(Outcome::decide(met, vec![evidence, unmet.expected("")]));
     }
+    if wanted
+        && met
+        && let Some(hindrance) = units.hindrance(name)?
+    {
+        let place = Evidence::at(&hindrance.path).line_opt(hindrance.line).found(&hindrance.found);
+        let place = place.expected(expected(name, true, "started")).because(hindrance.because);
+        if hindrance.certain {
+            return Ok(Outcome::fail(vec![place]));
+        }
+        return Ok(Outcome::unknown(format!("{}: {}", hindrance.found, hindrance.because), vec![place]));
+    }
     // What fails by configuration fails, whatever runs; what is right by configuration has to be so now as well.
     let is_daemon = name.ends_with(".service") && !is_oneshot(units, name)?;
     if !met || !is_daemon || matches!(start, Start::OnDemand(..)) {

@@ -334,7 +334,7 @@ facts! {
     /// Secrets that lie about in files.
     secrets: Secrets = secrets::gather as Secrets;
     /// Kernel parameters that are set at boot.
-    sysctl: Sysctl = sysctl::gather as Sysctl;
+    sysctl: Sysctl = sysctl::gather as Sysctl after Units;
     /// Where systemd-timesyncd takes the time from.
     timesyncd: Timesyncd = timesyncd::gather as Timesyncd;
     /// The units of systemd, as the image will boot with them.

@@ -214,7 +214,13 @@ fn rule<'w>(line: u32, mut words: impl Iterator<Item = &'w str>) -> Result<Packe
                     ranges.extend(value()?.split(',').filter_map(Ports::range));
                 }
             }
-            "-m" | "--match" => rule.narrowed |= value()? != "comment",
+            "-m" | "--match" => rule.narrowed |= !matches!(value()?, "comment" | "conntrack" | "state"),
+            "--ctstate" | "--state" => {
+                let new = value()?.split(',').any(|state| state.eq_ignore_ascii_case("NEW"));
+                rule.new_connections = Some(new != except);
+            }
+            // What else is asked of a tracked connection (-m conntrack).
+            _ if word.starts_with("--ct") => rule.narrowed = true,
             "--comment" | "-c" | "--set-counters" => {
                 value()?;
             }
@@ -291,7 +297,8 @@ mod tests {
             "*filter\n-A INPUT -m comment --comment \"a b\" -j ACCEPT\n-A INPUT -m conntrack --ctstate NEW -j ACCEPT\n-A INPUT -p tcp -m tcp --dport 22 -j ACCEPT\n-A INPUT -p tcp -m multiport --dports 80,8000:8010 -j REJECT --reject-with tcp-reset\n-A INPUT -j LOG --log-prefix \"x: \"\nCOMMIT\n",
         );
         let rules = &table.chains[0].rules;
-        assert_eq!(rules.iter().map(|rule| rule.narrowed).collect::<Vec<_>>(), [false, true, true, true, false]);
+        assert_eq!(rules.iter().map(|rule| rule.narrowed).collect::<Vec<_>>(), [false, false, true, true, false]);
+        assert_eq!(rules[1].new_connections, Some(true));
         assert!(rules[2].ports.as_ref().unwrap().include("tcp", 22) && rules[3].ports.as_ref().unwrap().include("tcp", 8005));
         assert_eq!((&rules[3].action, &rules[4].action), (&Action::Drop, &Action::Continue));
     }

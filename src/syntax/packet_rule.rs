@@ -1,6 +1,6 @@
 //! What a rule of a packet filter asks of a packet and does with it, in whatever language it is written.
 //!
-//! Only what is asked of interfaces, source addresses and ports is kept apart; everything else makes a rule [narrower](PacketRule::narrowed).
+//! Only what is asked of interfaces, source addresses, ports and new connections is kept apart; everything else makes a rule [narrower](PacketRule::narrowed).
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -21,6 +21,8 @@ pub struct PacketRule {
     pub ports: Option<Ports>,
     /// Whether something else is asked as well.
     pub narrowed: bool,
+    /// Whether new connections are among the states of connections that are asked for, where states are.
+    pub new_connections: Option<bool>,
     /// The version of the Internet Protocol, where only one is meant: 4 or 6.
     pub version: Option<u8>,
     /// What is done with it.

@@ -3,13 +3,15 @@
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::{either, ipv6_is_off, loaded, saved};
+use super::{ALL_PASS, TOO_MUCH, either, ipv6_is_off, loaded, of_others, saved};
 use crate::check::{Kind, unknown};
+use crate::facts::firewall::{Chains, Fate};
 use crate::facts::{FactId, Facts, Firewall, Needs, Unreadable};
 use crate::finding::{Evidence, Outcome};
 use crate::path::ImagePath;
 
-/// What happens to packets that no rule of iptables decides on, as it is loaded at boot. Where version 6 of the Internet Protocol is off, nothing has
+/// What happens to packets that no rule of iptables decides on, as it is loaded at boot. A policy that drops counts only where no rule lets
+/// everything through before. Where version 6 of the Internet Protocol is off, nothing has
 /// to be said of it.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
@@ -61,12 +63,24 @@ impl IptablesPolicy {
         }
         let saved = saved(firewall, self.version)?;
         let filter = loaded(saved)?;
+        let chains: Chains<'_> = filter.chains.iter().map(|chain| (chain.name.as_str(), chain.rules.as_slice())).collect();
         let of_chain = |name: &String| {
             let policy = filter.chains.iter().find(|chain| chain.name == *name).and_then(|chain| chain.policy.as_ref());
             // The kernel starts with ACCEPT.
             let (found, line) = policy.map_or(("ACCEPT", filter.line), |(policy, line)| (policy.as_str(), *line));
             let place = Evidence::at(&saved.path).line(line).found(format!("{name} {found}"));
-            Outcome::decide(found == self.policy, vec![place.expected(format!("{name} {}", self.policy))])
+            let place = place.expected(format!("{name} {}", self.policy));
+            if found == self.policy && found == "DROP" {
+                match of_others(&chains, name, name, self.version) {
+                    Fate::Accepted(rule) => {
+                        let place = Evidence::at(&saved.path).line(rule.line).found(ALL_PASS);
+                        return Outcome::fail(vec![place.expected(format!("{name} {}", self.policy))]);
+                    }
+                    Fate::TooMuch => return Outcome::unknown(TOO_MUCH, vec![place]),
+                    Fate::Dropped(_) | Fate::Undecided => {}
+                }
+            }
+            Outcome::decide(found == self.policy, vec![place])
         };
         Ok(Outcome::all(self.chains.iter().map(of_chain).collect()))
     }

@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::nftables::in_force;
-use super::{either, ipv6_is_off, known, loaded, saved};
+use super::{TOO_MUCH, either, ipv6_is_off, known, loaded, saved};
 use crate::check::{Kind, unknown};
 use crate::facts::firewall::{Chains, Fate, Nftables, Packets, Way};
 use crate::facts::{FactId, Facts, Firewall, Needs, Unreadable};
@@ -69,7 +69,7 @@ impl Begin<'_> {
     fn passes(&self, version: u8, way: Way) -> Outcome {
         let words = if way == Way::ToLoopback { "to" } else { "from" };
         let expected = format!("a rule that lets through what comes {words} the loopback interface (IPv{version})");
-        match self.fate(Packets { version, way, from_loopback: true }) {
+        match self.fate(Packets { version, way, from_loopback: true, others: false }) {
             Fate::Accepted(rule) => Outcome::pass(vec![(self.place)(rule).found("let through").expected(expected)]),
             Fate::Dropped(rule) => Outcome::fail(vec![(self.place)(rule).found("a rule that throws it away").expected(expected)]),
             Fate::Undecided => Outcome::fail(vec![Evidence::at(&self.home).found("no such rule").expected(expected)]),
@@ -81,7 +81,7 @@ impl Begin<'_> {
     fn refuses(&self, version: u8) -> Outcome {
         let network = if version == 4 { "127.0.0.0/8" } else { "::1" };
         let expected = format!("a rule that throws away what comes from {network} through other interfaces");
-        match self.fate(Packets { version, way: Way::FromOutside, from_loopback: true }) {
+        match self.fate(Packets { version, way: Way::FromOutside, from_loopback: true, others: false }) {
             Fate::Dropped(rule) if rule.source.is_some() => {
                 Outcome::pass(vec![(self.place)(rule).found("thrown away").expected(expected)])
             }
@@ -98,8 +98,6 @@ impl Begin<'_> {
         }
     }
 }
-
-const TOO_MUCH: &str = "the chains lead to each other too deep or too often to be followed";
 
 fn nftables(firewall: &Firewall) -> Result<Outcome, Outcome> {
     let (nftables, ruleset) = in_force(firewall)?;
@@ -124,7 +122,10 @@ fn nftables(firewall: &Firewall) -> Result<Outcome, Outcome> {
         // A packet has to be let through by every chain at the hook, and one that throws it away is enough.
         let passes = begins.iter().map(|begin| begin.passes(version, Way::FromLoopback));
         let thrown = begins.iter().any(|begin| {
-            matches!(begin.fate(Packets { version, way: Way::FromLoopback, from_loopback: true }), Fate::Dropped(_))
+            matches!(
+                begin.fate(Packets { version, way: Way::FromLoopback, from_loopback: true, others: false }),
+                Fate::Dropped(_)
+            )
         });
         outcomes.push(if thrown { Outcome::all(passes.collect()) } else { Outcome::any(passes.collect()) });
         outcomes.push(Outcome::any(begins.iter().map(|begin| begin.refuses(version)).collect()));

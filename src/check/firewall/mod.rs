@@ -18,10 +18,13 @@ pub(super) use open_ports::OpenPorts;
 pub(super) use ufw::Ufw;
 
 use crate::check::unknown;
-use crate::facts::firewall::{Loader, Refusal, Saved};
+use crate::facts::firewall::{Chains, Fate, Loader, Packets, Refusal, Saved, Way};
 use crate::facts::{Firewall, Unreadable};
 use crate::finding::{Evidence, Outcome};
 use crate::path::ImagePath;
+
+const TOO_MUCH: &str = "the chains lead to each other too deep or too often to be followed";
+const ALL_PASS: &str = "let through with everything else, so that nothing is left to the policy";
 
 /// A fact of the firewall, or the verdict where it is not known.
 fn known<T>(fact: &Result<T, Unreadable>) -> Result<&T, Outcome> {
@@ -78,6 +81,16 @@ fn loaded(saved: &Saved) -> Result<&crate::syntax::iptables::Table, Outcome> {
         }
         (None, None) => Err(Outcome::fail(vec![place().found("no table filter").expected("rules of the table filter")])),
     }
+}
+
+/// What becomes, in a chain at a hook, of new connections that no narrower rule meets: a rule that lets them all through leaves nothing to the policy.
+fn of_others<'r>(chains: &Chains<'r>, chain: &str, hook: &str, version: u8) -> Fate<'r> {
+    let way = match hook.to_ascii_lowercase().as_str() {
+        "forward" => Way::Through,
+        "output" | "postrouting" => Way::ToOutside,
+        _ => Way::FromOutside,
+    };
+    Packets { version, way, from_loopback: false, others: true }.through(chains, chain)
 }
 
 /// The verdict of either end.

@@ -3,13 +3,14 @@
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::{either, ipv6_is_off, known, refusal, started};
+use super::{ALL_PASS, TOO_MUCH, either, ipv6_is_off, known, of_others, refusal, started};
 use crate::check::{Kind, Names, unknown};
-use crate::facts::firewall::{Nftables, Tool};
+use crate::facts::firewall::{Fate, Nftables, Tool};
 use crate::facts::{FactId, Facts, Firewall, Needs, Unreadable};
 use crate::finding::{Evidence, Outcome, Status};
 use crate::path::ImagePath;
 use crate::syntax::nftables::{Family, Ruleset};
+use crate::syntax::packet_rule::PacketRule;
 
 /// A table of nftables is there after boot: one that `nftables.service` loads, or `inet firewalld` where firewalld starts with nftables beneath
 /// it. It counts in one of these families.
@@ -28,7 +29,8 @@ pub struct NftablesTable {
 pub struct NftablesChains {
     /// The hooks, each of which needs a chain.
     pub hooks: Vec<String>,
-    /// `true`: one chain at each of the hooks throws away what no rule decides on (`policy drop`).
+    /// `true`: one chain at each of the hooks throws away what no rule decides on (`policy drop`), and no rule of it lets
+    /// everything through before.
     #[serde(default)]
     pub drop: bool,
     /// `true`: one chain at each of the hooks has rules, or throws away what none decides on.
@@ -123,7 +125,21 @@ impl NftablesChains {
         }
         let mut met = false;
         let mut evidence = Vec::new();
-        for (_, name, chain, base) in Nftables::at_hook(ruleset, hook, version) {
+        for (table, name, chain, base) in Nftables::at_hook(ruleset, hook, version) {
+            if self.drop && base.drops {
+                let place = |rule: &PacketRule| Evidence::at(&nftables.path(rule.file)).line(rule.line);
+                match of_others(&Nftables::rules(table), name, hook, version) {
+                    Fate::Accepted(rule) => {
+                        evidence.push((false, place(rule).found(ALL_PASS).expected(&expected)));
+                        continue;
+                    }
+                    Fate::TooMuch => {
+                        let place = Evidence::at(&nftables.path(base.file)).line(base.line);
+                        return Outcome::unknown(TOO_MUCH, vec![place.expected(&expected)]);
+                    }
+                    Fate::Dropped(_) | Fate::Undecided => {}
+                }
+            }
             let fits = (!self.drop || base.drops) && (!self.rules || base.drops || !chain.rules.is_empty());
             met |= fits;
             let policy = if base.drops { "drop" } else { "accept" };

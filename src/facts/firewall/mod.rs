@@ -135,6 +135,15 @@ fn loader(facts: &Facts<'_>, unit: &'static str) -> Fact<Loader> {
     }
     if let Some(condition) = units.unmet_condition(unit)? {
         loader = Loader { starts: false, path: condition.path, line: Some(condition.line), ..loader };
+    } else if let Some(found) = units.hindrance(unit)? {
+        if !found.certain {
+            let reason = format!("{}: {}", found.found, found.because);
+            return Err(found.line.map_or_else(
+                || Unreadable::at(&found.path, reason.clone()),
+                |line| Unreadable::at_line(&found.path, line, reason.clone()),
+            ));
+        }
+        loader = Loader { starts: false, path: found.path, line: found.line, ..loader };
     }
     Ok(loader)
 }

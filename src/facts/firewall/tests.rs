@@ -69,7 +69,7 @@ fn a_drop_in_changes_what_is_loaded() {
 
 #[test]
 fn saved_rules_need_what_loads_them() {
-    let image = starting("netfilter-persistent.service", "Type=oneshot")
+    let image = starting("netfilter-persistent.service", "Type=oneshot\nExecStart=/usr/sbin/x")
         .file("/etc/iptables/rules.v4", "*filter\n:INPUT DROP [0:0]\nCOMMIT\n");
     let found = firewall(&image);
     let saved = found.iptables.as_ref().unwrap();
@@ -87,7 +87,9 @@ fn of_two_tables_the_last_counts() {
 }
 
 fn ufw(conf: &str, default: &str) -> Ufw {
-    let image = starting("ufw.service", "Type=oneshot").file("/etc/ufw/ufw.conf", conf).file("/etc/default/ufw", default);
+    let image = starting("ufw.service", "Type=oneshot\nExecStart=/usr/sbin/x")
+        .file("/etc/ufw/ufw.conf", conf)
+        .file("/etc/default/ufw", default);
     firewall(&image).ufw.unwrap()
 }
 
@@ -103,7 +105,7 @@ fn ufw_is_active_only_if_it_starts_is_enabled_and_has_its_settings() {
 
 #[test]
 fn rules_of_people_come_after_those_before_and_a_rejecting_policy_is_a_rule() {
-    let image = starting("ufw.service", "Type=oneshot")
+    let image = starting("ufw.service", "Type=oneshot\nExecStart=/usr/sbin/x")
         .file("/etc/ufw/ufw.conf", "ENABLED=yes\n")
         .file("/etc/default/ufw", "IPV6=no\nDEFAULT_INPUT_POLICY=\"REJECT\"\n")
         .file("/etc/ufw/before.rules", "*filter\n:ufw-before-input - [0:0]\n-A ufw-before-input -i lo -j ACCEPT\n-A ufw-before-input -j ufw-not-local\n-A ufw-not-local -m addrtype --dst-type LOCAL -j RETURN\n-A ufw-not-local -j DROP\nCOMMIT\n")
@@ -112,7 +114,7 @@ fn rules_of_people_come_after_those_before_and_a_rejecting_policy_is_a_rule() {
     let rules = found.v4.as_ref().unwrap();
     let fate = |version, way, from_loopback| {
         let rules = if version == 4 { &found.v4 } else { &found.v6 };
-        match (Packets { version, way, from_loopback }).through(&rules.as_ref().unwrap().chains(), "INPUT") {
+        match (Packets { version, way, from_loopback, others: false }).through(&rules.as_ref().unwrap().chains(), "INPUT") {
             Fate::Accepted(rule) => (true, rule.line),
             Fate::Dropped(rule) => (false, rule.line),
             other => panic!("{other:?}"),
@@ -153,6 +155,6 @@ fn chains_that_go_round_end() {
     let rule = |action| PacketRule { action, ..PacketRule::default() };
     let (a, b) = ([rule(Jump("b".into())), rule(Jump("b".into()))], [rule(Jump("a".into())), rule(Jump("a".into()))]);
     let chains = Chains::from([("a", a.as_slice()), ("b", b.as_slice())]);
-    let packets = Packets { version: 4, way: Way::FromOutside, from_loopback: false };
+    let packets = Packets { version: 4, way: Way::FromOutside, from_loopback: false, others: false };
     assert_eq!(packets.through(&chains, "a"), Fate::TooMuch);
 }

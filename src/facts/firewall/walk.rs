@@ -25,6 +25,9 @@ pub struct Packets {
     pub way: Way,
     /// Whether their source is an address of the machine itself (`127.0.0.0/8`, `::1`); otherwise any address.
     pub from_loopback: bool,
+    /// Whether it is about those of new connections that no narrower rule meets, wherever such a rule leads the ones it meets; otherwise
+    /// about all of them.
+    pub others: bool,
 }
 
 /// The way of packets.
@@ -36,6 +39,10 @@ pub enum Way {
     FromOutside,
     /// Leaving through the loopback interface.
     ToLoopback,
+    /// Leaving through any other one.
+    ToOutside,
+    /// Passing through, neither from nor to the loopback interface.
+    Through,
 }
 
 /// What became of all of them, and by which rule.
@@ -64,13 +71,29 @@ impl Packets {
             return Fit::None;
         }
         let narrowed = if rule.narrowed { Fit::Some } else { Fit::All };
-        narrowed.min(self.fit_interfaces(rule)).min(self.fit_source(rule.source.as_ref()))
+        let states = match rule.new_connections {
+            None => Fit::All,
+            Some(new) if self.others => {
+                if new {
+                    Fit::All
+                } else {
+                    Fit::None
+                }
+            }
+            Some(_) => Fit::Some,
+        };
+        let fit = narrowed.min(states).min(self.fit_interfaces(rule)).min(self.fit_source(rule.source.as_ref()));
+        if self.others && fit == Fit::Some { Fit::None } else { fit }
     }
 
     fn fit_interfaces(self, rule: &PacketRule) -> Fit {
         let (own, other) = match self.way {
             Way::FromLoopback | Way::FromOutside => (&rule.input, &rule.output),
-            Way::ToLoopback => (&rule.output, &rule.input),
+            Way::ToLoopback | Way::ToOutside => (&rule.output, &rule.input),
+            Way::Through => {
+                let fit = |asked: &Option<Interfaces>| asked.as_ref().map_or(Fit::All, |asked| self.fit_own(asked));
+                return fit(&rule.input).min(fit(&rule.output));
+            }
         };
         // A packet that arrives has no interface to leave by yet, and the other way round: no name fits, and any exception does.
         let other = other.as_ref().map_or(Fit::All, |asked| if asked.except { Fit::All } else { Fit::None });
@@ -80,7 +103,7 @@ impl Packets {
 
     fn fit_own(self, asked: &Interfaces) -> Fit {
         let names_loopback = asked.names.iter().any(|name| name.fits("lo"));
-        if self.way != Way::FromOutside {
+        if matches!(self.way, Way::FromLoopback | Way::ToLoopback) {
             return if names_loopback == asked.except { Fit::None } else { Fit::All };
         }
         let any = asked.names.iter().any(|name| name.prefix && name.text.is_empty());

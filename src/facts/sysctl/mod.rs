@@ -9,9 +9,10 @@ mod kernel;
 mod layer;
 
 use super::drop_ins;
+use super::units::Start;
 use super::{Fact, Facts, Unreadable};
 use crate::image::{ReadError, Rootfs};
-use crate::path::ImagePath;
+use crate::path::{ImagePath, printable};
 use crate::syntax::{os_release, sysctl};
 use layer::Layer;
 
@@ -40,7 +41,7 @@ pub(super) fn gather(facts: &Facts<'_>) -> Fact<Sysctl> {
     let live = facts.running().is_some();
     let directories: Vec<&str> = DIRECTORIES.into_iter().filter(|path| live || !path.starts_with("/run/")).collect();
     let files = drop_ins::list(root, &directories, ".conf")?;
-    let mut found = Sysctl { stopped: mask_of(root, "systemd-sysctl.service")?, ..Sysctl::default() };
+    let mut found = Sysctl { stopped: stopped(facts)?, ..Sysctl::default() };
     let mut systemd = Layer::new("systemd-sysctl");
     if found.stopped.is_none() {
         files.iter().for_each(|file| systemd.add(&file.path, &file.content));
@@ -55,6 +56,50 @@ pub(super) fn gather(facts: &Facts<'_>) -> Fact<Sysctl> {
     found.layers.push(systemd);
     found.layers.extend(ufw(root)?);
     Ok(found)
+}
+
+const SERVICE: &str = "systemd-sysctl.service";
+
+/// Why `systemd-sysctl` does not run at boot, if it does not. A tree without systemd and without the unit (a container, an `/etc` alone) is judged
+/// by its files, as whatever boots it brings the service.
+fn stopped(facts: &Facts<'_>) -> Fact<Option<Unreadable>> {
+    let root = facts.root();
+    if let Some(mask) = mask_of(root, SERVICE)? {
+        return Ok(Some(mask));
+    }
+    let units = facts.units()?;
+    let Some(file) = units.file(SERVICE)? else {
+        let systemd = ["/usr/lib/systemd/systemd", "/lib/systemd/systemd"].map(ImagePath::new);
+        let is_whole = systemd.iter().any(|path| root.exists(path).unwrap_or(false));
+        let missing = || Unreadable::because(format!("there is no {SERVICE}, so that no file of sysctl.d is applied"));
+        return Ok(is_whole.then(missing));
+    };
+    if !matches!(units.starts(SERVICE)?, Start::AtBoot(_)) {
+        return Ok(Some(Unreadable::at(&file, format!("nothing starts {SERVICE}, so that no file of sysctl.d is applied"))));
+    }
+    let says = |path: &ImagePath, line: Option<u32>, found: &str| {
+        let reason = format!("{} keeps {SERVICE} from applying sysctl.d", printable(found.as_bytes()));
+        match line {
+            Some(line) => Unreadable::at_line(path, line, reason),
+            None => Unreadable::at(path, reason),
+        }
+    };
+    if let Some(unmet) = units.unmet_condition(SERVICE)? {
+        return Ok(Some(says(&unmet.path, Some(unmet.line), &unmet.text)));
+    }
+    if let Some(found) = units.hindrance(SERVICE)? {
+        let why = says(&found.path, found.line, &found.found);
+        return if found.certain { Ok(Some(why)) } else { Err(why) };
+    }
+    let commands = units.property(SERVICE, "Service", "ExecStart")?;
+    let is_own = |text: &str| text.trim_start_matches(['@', '-', ':', '+', '!', '|']).ends_with("/systemd-sysctl");
+    if commands.iter().any(|command| is_own(&command.text)) {
+        return Ok(None);
+    }
+    let Some(command) = commands.first() else { return Ok(None) };
+    let why = says(&command.path, Some(command.line), &format!("ExecStart={}", command.text));
+    // A part of the files, or procps: which is applied in which order is not followed.
+    if command.text.contains("sysctl") { Err(why) } else { Ok(Some(why)) }
 }
 
 /// Where a unit is masked: a link to `/dev/null`, or an empty file, in its place (`systemctl(1)`, `mask`).
@@ -154,11 +199,12 @@ pub fn proc_path(key: &[u8]) -> ImagePath {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::facts::Target;
+    use crate::facts::{FactId, Target};
     use crate::image::{Entry, FileKind, MemoryImage};
 
     fn sysctl(image: &MemoryImage) -> Sysctl {
-        gather(&Facts::none(Target::image(Rootfs::new(image), jiff::civil::date(2026, 1, 1)))).unwrap()
+        let target = Target::image(Rootfs::new(image), jiff::civil::date(2026, 1, 1));
+        Facts::gather(target, |_, needs| needs.fact(FactId::Sysctl)).sysctl().unwrap().clone()
     }
 
     fn value(image: &MemoryImage, key: &str) -> Option<(String, String)> {
@@ -200,6 +246,26 @@ mod tests {
         let image = image.link("/etc/systemd/system/systemd-sysctl.service", "/dev/null");
         assert_eq!(value(&image, "a/b"), None);
         assert!(sysctl(&image).stopped.is_some());
+    }
+
+    #[test]
+    fn a_service_that_nothing_starts_or_that_does_something_else_applies_nothing() {
+        let unit = "/usr/lib/systemd/system/systemd-sysctl.service";
+        let image = || {
+            MemoryImage::new()
+                .file("/etc/machine-id", "0123456789abcdef0123456789abcdef\n")
+                .file("/etc/sysctl.d/a.conf", "a.b=1\n")
+                .file("/usr/lib/systemd/system/default.target", "[Unit]\nWants=sysinit.target\n")
+                .file("/usr/lib/systemd/system/sysinit.target", "[Unit]\nDescription=s\n")
+                .file(unit, "[Service]\nType=oneshot\nExecStart=/usr/lib/systemd/systemd-sysctl\n")
+        };
+        let wanted = || image().link("/usr/lib/systemd/system/sysinit.target.wants/systemd-sysctl.service", unit);
+        let with = |text: &str| wanted().file("/etc/systemd/system/systemd-sysctl.service.d/x.conf", text);
+        assert!(sysctl(&wanted()).stopped.is_none());
+        assert!(sysctl(&image()).stopped.is_some(), "only the file is there");
+        assert!(sysctl(&with("[Unit]\nConditionPathExists=/nonexist\n")).stopped.unwrap().reason.contains("/nonexist"));
+        assert!(sysctl(&with("[Service]\nExecStart=\nExecStart=/bin/true\n")).stopped.is_some());
+        assert_eq!(value(&with("[Service]\nExecStart=\n"), "a/b"), None);
     }
 
     fn with_ufw(enabled: &str) -> MemoryImage {

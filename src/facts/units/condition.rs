@@ -92,6 +92,51 @@ impl Answers {
     }
 }
 
+/// Conditions that ask about the machine or the way it is booted. Others that the files do not decide (`ConditionVirtualization=!container`,
+/// `ConditionSecurity=`, `ConditionCapability=`) are those of packages' own units and hold on a server.
+const OF_THE_MACHINE: [&str; 10] = [
+    "Host",
+    "KernelCommandLine",
+    "KernelVersion",
+    "Version",
+    "Architecture",
+    "Firmware",
+    "Virtualization",
+    "Environment",
+    "Credential",
+    "FirstBoot",
+];
+
+/// A condition of which an image does not say whether it is met. One that excludes something (`!`) is taken for met.
+pub(super) fn undecided<'s, 'u>(answers: &Answers, id: &str, settings: &'s [Placed<'u>]) -> Option<&'s Placed<'u>> {
+    for list in ["Condition", "Assert"] {
+        let of_list = |placed: &&Placed<'_>| placed.setting.section == "Unit" && placed.setting.key.starts_with(list);
+        let all: Vec<&Placed<'_>> = settings.iter().filter(of_list).collect();
+        let start = all.iter().rposition(|placed| placed.setting.value.is_empty()).map_or(0, |last| last + 1);
+        let mut alternatives = Vec::new();
+        for &placed in all.get(start..).unwrap_or_default() {
+            let (Marks { alternative, negated }, value) = marks(&placed.setting.value);
+            let key = placed.setting.key.strip_prefix(list).unwrap_or_default();
+            // `ConditionFirstBoot=no` and `ConditionVirtualization=no` exclude as well.
+            let excludes = negated || matches!(value, "no" | "false" | "off" | "0" | "n" | "f");
+            let open = OF_THE_MACHINE.contains(&key) && !excludes;
+            let asked = Question::of(&placed.setting.key).zip(name::expand(value, id));
+            let unmet = asked.and_then(|asked| answers.0.get(&asked)).is_some_and(|&answer| answer == negated);
+            if alternative {
+                alternatives.push((placed, open, open || unmet));
+            } else if open {
+                return Some(placed);
+            }
+        }
+        if alternatives.iter().all(|(.., not_certain)| *not_certain)
+            && let Some((placed, ..)) = alternatives.iter().find(|(_, open, _)| *open)
+        {
+            return Some(placed);
+        }
+    }
+    None
+}
+
 /// The marks before a condition's value.
 struct Marks {
     alternative: bool,

@@ -7,6 +7,7 @@
 
 mod activation;
 mod condition;
+mod hindrance;
 mod load;
 mod name;
 mod preset;
@@ -23,6 +24,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::{Fact, Facts, Unreadable};
 use crate::path::{ImagePath, printable};
 use load::{Found, Id};
+
+pub use hindrance::Hindrance;
 
 /// What `systemctl is-enabled` says.
 #[derive(
@@ -276,6 +279,8 @@ pub struct Units {
     /// What makes systemd give up before it has applied all presets.
     preset_doubt: Option<Unreadable>,
     conditions: condition::Answers,
+    /// Programs of services that are not in the image.
+    missing: hindrance::Missing,
     graph: starts::Graph,
     running: Fact<Option<BTreeSet<String>>>,
 }
@@ -286,6 +291,7 @@ pub(super) fn gather(facts: &Facts<'_>) -> Fact<Units> {
         init: init(facts, &tree)?,
         ids: load::ids(&tree),
         conditions: condition::Answers::read(facts.root(), &tree),
+        missing: hindrance::Missing::read(facts.root(), &tree),
         running: running::gather(facts),
         tree,
         aliases: BTreeMap::new(),

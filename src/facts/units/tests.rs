@@ -310,6 +310,37 @@ fn a_condition_that_the_files_decide() {
 }
 
 #[test]
+fn what_keeps_a_service_from_running() {
+    let whole = || vendor(base(), "a.service", WANTED).file("/usr/lib/systemd/systemd", "");
+    let mut program = Entry::new(FileKind::File, "");
+    program.metadata.mode = 0o755;
+    let image = || whole().with("/bin/x", program.clone());
+    let hindered = |image: &MemoryImage| units(image).hindrance("a").unwrap().map(|found| (found.found, found.certain));
+    assert_eq!(hindered(&image()), None);
+    assert_eq!(hindered(&whole()), Some(("ExecStart=/bin/x".into(), true)), "no such program");
+    assert_eq!(hindered(&vendor(base(), "a.service", WANTED)), None, "a tree without programs");
+    for (text, found) in [
+        ("[Service]\nExecStart=\n", Some(("no ExecStart=", true))),
+        ("[Service]\nExecStart=/bin/x -v\n", Some(("ExecStart=/bin/x -v", true))),
+        ("[Service]\nType=oneshot\nExecStart=/bin/x -v\n", None),
+        ("[Service]\nExecStart=\nType=oneshot\nRemainAfterExit=yes\nExecStop=/bin/x\n", None),
+        ("[Service]\nExecCondition=/bin/false\n", Some(("ExecCondition=/bin/false", true))),
+        ("[Service]\nExecCondition=/opt/x\n", Some(("ExecCondition=/opt/x", false))),
+        ("[Service]\nExecCondition=/bin/true\n", None),
+        ("[Service]\nExecStartPre=/bin/false\n", Some(("ExecStartPre=/bin/false", true))),
+        ("[Unit]\nRequires=nope.service\n", Some(("Requires=nope.service", true))),
+        ("[Unit]\nWants=nope.service\nRequires=basic.target dev-x.device\n", None),
+        ("[Unit]\nConditionHost=x\n", Some(("ConditionHost=x", false))),
+        ("[Unit]\nConditionKernelCommandLine=!audit=0\nConditionVirtualization=!container\n", None),
+        ("[Unit]\nConditionHost=|x\nConditionPathExists=|/bin/x\n", None),
+        ("[Unit]\nConditionHost=|x\nConditionPathExists=|/gone\n", Some(("ConditionHost=|x", false))),
+    ] {
+        let image = image().file("/etc/systemd/system/a.service.d/x.conf", text);
+        assert_eq!(hindered(&image), found.map(|(text, certain)| (text.to_owned(), certain)), "{text}");
+    }
+}
+
+#[test]
 fn a_unit_that_cannot_be_read_is_not_known_and_neither_is_what_it_might_start() {
     let mut closed = Entry::new(FileKind::File, SERVICE);
     closed.unreadable = true;

@@ -27,6 +27,19 @@ struct Reader<'t> {
     made: Vec<PacketRule>,
 }
 
+/// What the keys of a verdict map are.
+#[derive(Clone, Copy)]
+enum Key {
+    /// Interfaces of arrival.
+    Input,
+    /// Interfaces of departure.
+    Output,
+    /// States of connections.
+    State,
+    /// Something else.
+    Other,
+}
+
 /// A value: the words of a set or a single one; nothing where a set is meant by its name.
 type Value = Option<Vec<String>>;
 
@@ -72,6 +85,11 @@ impl Reader<'_> {
                 self.skip(1);
                 return false;
             }
+            // Statements, which ask nothing.
+            "meta" | "ct" if self.sets() => {
+                self.skip(3);
+                return false;
+            }
             "meta" => {
                 if let Some("iif" | "iifname" | "oif" | "oifname" | "nfproto") = self.peek() {
                     let key = self.word();
@@ -92,7 +110,9 @@ impl Reader<'_> {
     /// What is asked of a packet.
     fn key(&mut self, key: &str) {
         match (key, self.peek()) {
-            ("iif" | "iifname" | "oif" | "oifname", Some("vmap")) => self.map(Some(key.starts_with("iif"))),
+            ("iif" | "iifname" | "oif" | "oifname", Some("vmap")) => {
+                self.map(if key.starts_with("iif") { Key::Input } else { Key::Output })
+            }
             ("iif" | "iifname", _) => self.rule.input = self.interfaces().or_else(|| self.rule.input.take()),
             ("oif" | "oifname", _) => self.rule.output = self.interfaces().or_else(|| self.rule.output.take()),
             ("nfproto", _) => match self.value() {
@@ -133,7 +153,21 @@ impl Reader<'_> {
                     });
                 }
             }
-            ("vmap", _) => self.map(None),
+            ("vmap", _) => self.map(Key::Other),
+            ("ct", Some("state")) => {
+                self.skip(1);
+                match self.peek() {
+                    Some("vmap") => self.map(Key::State),
+                    Some("&" | "and" | ".") => self.rule.narrowed = true,
+                    _ => match self.value() {
+                        (except, Some(list)) => {
+                            let new = list.iter().any(|state| state == "new") != except;
+                            self.rule.new_connections = Some(new && self.rule.new_connections != Some(false));
+                        }
+                        _ => self.rule.narrowed = true,
+                    },
+                }
+            }
             _ => self.rule.narrowed = true,
         }
     }
@@ -193,8 +227,8 @@ impl Reader<'_> {
         (except, (!named && !list.is_empty()).then_some(list))
     }
 
-    /// A verdict map: `{ key : verdict, … }`. `input` says whether the key is the interface of arrival or departure; other keys narrow.
-    fn map(&mut self, input: Option<bool>) {
+    /// A verdict map: `{ key : verdict, … }`. Keys that are not understood narrow.
+    fn map(&mut self, kind: Key) {
         if self.peek() == Some("vmap") {
             self.skip(1);
         }
@@ -222,16 +256,21 @@ impl Reader<'_> {
                 [_, "goto", chain, ..] => Action::Goto((*chain).to_owned()),
                 _ => Action::Continue,
             };
-            match (input, key) {
-                (Some(input), [name]) if *name != "*" => {
-                    let interfaces = Some(Interfaces { except: false, names: vec![InterfaceName::new(name, '*')] });
-                    *(if input { &mut rule.input } else { &mut rule.output }) = interfaces;
-                }
+            let interfaces = |name| Some(Interfaces { except: false, names: vec![InterfaceName::new(name, '*')] });
+            match (kind, key) {
+                (Key::Input, [name]) if *name != "*" => rule.input = interfaces(name),
+                (Key::Output, [name]) if *name != "*" => rule.output = interfaces(name),
+                (Key::State, [state]) if *state != "*" => rule.new_connections = Some(*state == "new"),
                 _ => rule.narrowed = true,
             }
             self.made.push(rule);
         }
         self.rest = rest.get(1..).unwrap_or_default();
+    }
+
+    /// Whether what follows is `KEY set VALUE`.
+    fn sets(&self) -> bool {
+        self.rest.get(1).and_then(Token::word) == Some("set")
     }
 
     fn peek(&self) -> Option<&str> {

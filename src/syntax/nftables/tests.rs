@@ -55,7 +55,7 @@ fn rules_are_taken_apart() {
     assert_eq!(
         seen,
         [
-            (6, true, Action::Accept),
+            (6, false, Action::Accept),
             (7, false, Action::Drop),
             (8, false, jump("other")),
             (9, false, Action::Drop),
@@ -63,8 +63,8 @@ fn rules_are_taken_apart() {
             (12, true, Action::Accept),
             (13, false, Action::Continue),
             (14, false, Action::Drop),
-            (15, true, Action::Drop),
-            (15, true, jump("fresh")),
+            (15, false, Action::Drop),
+            (15, false, jump("fresh")),
             (16, false, Action::Accept),
             (16, false, Action::Drop),
         ]
