@@ -111,7 +111,7 @@ impl Reader<'_> {
     fn key(&mut self, key: &str) {
         match (key, self.peek()) {
             ("iif" | "iifname" | "oif" | "oifname", Some("vmap")) => {
-                self.map(if key.starts_with("iif") { Key::Input } else { Key::Output })
+                self.map(if key.starts_with("iif") { Key::Input } else { Key::Output });
             }
             ("iif" | "iifname", _) => self.rule.input = self.interfaces().or_else(|| self.rule.input.take()),
             ("oif" | "oifname", _) => self.rule.output = self.interfaces().or_else(|| self.rule.output.take()),
