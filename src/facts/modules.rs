@@ -227,14 +227,19 @@ impl Modules {
 /// What a command of the shell does, as far as its words tell.
 fn effect(command: &[u8]) -> Effect {
     let breaks = |byte: &u8| byte.is_ascii_whitespace() || b";&|()<>`$'\"\\{}".contains(byte);
-    let programs = command.split(breaks).filter(|word| !word.is_empty());
-    let names: Vec<&[u8]> = programs.map(|word| word.rsplit(|&byte| byte == b'/').next().unwrap_or(word)).collect();
+    let programs: Vec<&[u8]> = command.split(breaks).filter(|word| !word.is_empty()).collect();
+    let names: Vec<&[u8]> = programs.iter().map(|word| word.rsplit(|&byte| byte == b'/').next().unwrap_or(word)).collect();
     if names.iter().any(|name| matches!(*name, b"modprobe" | b"insmod" | b"kmod")) {
         return Effect::Loads;
     }
     let plain = !command.trim_ascii().iter().any(|byte| b";&|()<>`$".contains(byte));
     let harmless = matches!(names.first(), Some(&(b"true" | b"false" | b":" | b"exit" | b"echo" | b"logger" | b"nologin")));
-    if plain && harmless { Effect::Blocks } else { Effect::Unclear }
+    // A program of that name elsewhere is somebody's own.
+    let systems = programs.first().zip(names.first()).is_some_and(|(word, name)| {
+        let directory = word.strip_suffix(*name).unwrap_or_default();
+        [&b""[..], b"/bin/", b"/sbin/", b"/usr/bin/", b"/usr/sbin/"].contains(&directory)
+    });
+    if plain && harmless && systems { Effect::Blocks } else { Effect::Unclear }
 }
 
 #[cfg(test)]
@@ -284,7 +289,7 @@ mod tests {
         for loads in ["/sbin/modprobe --ignore-install x", "/bin/true; /sbin/insmod x.ko", "sh -c 'modprobe -i x'"] {
             assert_eq!(effect(loads.as_bytes()), Effect::Loads, "{loads}");
         }
-        for unclear in ["/usr/local/sbin/load-it", "/bin/false || /usr/local/sbin/load-it", "/bin/true `x`", ""] {
+        for unclear in ["/usr/local/sbin/load-it", "/opt/true", "/bin/false || /usr/local/sbin/load-it", "/bin/true `x`", ""] {
             assert_eq!(effect(unclear.as_bytes()), Effect::Unclear, "{unclear}");
         }
     }
