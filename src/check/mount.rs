@@ -82,7 +82,8 @@ impl Mount {
         if let Some(wanted) = self.separate {
             let seen = entry.map_or_else(|| none.clone(), |entry| place(entry).found(format!("{} is mounted", entry.source)));
             let expected = if wanted { "a file system of its own" } else { "no file system of its own" };
-            outcomes.push(Outcome::decide(entry.is_some() == wanted, vec![seen.expected(expected)]));
+            let own = entry.is_some_and(|entry| !is_bound_to_itself(entry));
+            outcomes.push(Outcome::decide(own == wanted, vec![seen.expected(expected)]));
         }
         if self.option.is_some() || self.fstype.is_some() {
             outcomes.push(match entry {
@@ -116,6 +117,12 @@ impl Mount {
     }
 }
 
+/// A directory that is mounted onto itself gets options of its own and stays on the file system it was on.
+fn is_bound_to_itself(entry: &MountEntry) -> bool {
+    let binds = entry.options.iter().any(|option| matches!(option.as_str(), "bind" | "rbind"));
+    binds && ImagePath::new(&entry.source) == entry.point
+}
+
 fn place(entry: &MountEntry) -> Evidence {
     let mut place = Evidence::at(&entry.path).line_opt(entry.line);
     place.because.clone_from(&entry.because);
@@ -128,6 +135,13 @@ mod tests {
     use crate::facts::Target;
     use crate::finding::Status;
     use crate::image::{MemoryImage, Rootfs};
+
+    #[test]
+    fn a_directory_mounted_onto_itself_is_no_file_system_of_its_own() {
+        let separate = |fstab: &str| judge("point = '/tmp'\nseparate = true\n", fstab, None).status;
+        assert_eq!(separate("/tmp /tmp none bind,noexec 0 0\n"), Status::Fail);
+        assert_eq!(separate("/srv/tmp /tmp none bind 0 0\n"), Status::Pass);
+    }
 
     fn judge(check: &str, fstab: &str, running: Option<&str>) -> Outcome {
         let check: Mount = toml::from_str(check).unwrap();
