@@ -121,6 +121,9 @@ fn mends(name: &str, benchmark: &'static str) {
         return eprintln!("skipped: only root can change into a root");
     }
     if !root.is_dir() {
+        // The one that the gate makes; the others are for whoever has the time.
+        let wanted = name == "debian12" && std::env::var_os("KARAT_PEERS").is_some_and(|wanted| wanted == "required");
+        assert!(!wanted, "{} is not there: tests/roots makes it", root.display());
         return eprintln!("skipped: {} is not there (tests/roots makes it)", root.display());
     }
     let machine = Machine::copy(&root, benchmark);
