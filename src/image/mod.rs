@@ -3,14 +3,16 @@
 //! A backend (a directory, memory, later an archive or a disk) implements [`Image`]: a handful of methods of which none follows
 //! a link. [`Rootfs`] wraps any of them and follows links *inside the image*, once for all backends, with limits.
 
+mod budget;
 mod memory;
 mod rootfs;
 mod walk;
 
 use std::io::{self, Read};
 
+pub use budget::Budget;
 pub use memory::{Entry, MemoryImage};
-pub use rootfs::{Budget, Limits, ReadError, Resolved, Rootfs};
+pub use rootfs::{Limits, ReadError, Resolved, Rootfs};
 pub use walk::{Attributes, Coverage, Gap, Visitor, walk_by_directories};
 
 use crate::path::ImagePath;
