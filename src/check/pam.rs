@@ -1,5 +1,7 @@
 //! Modules in the stacks of PAM, their arguments, and the settings they read.
 
+use std::collections::BTreeSet;
+
 use schemars::JsonSchema;
 use serde::Deserialize;
 
@@ -39,7 +41,8 @@ impl From<Stack> for Management {
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Pam {
-    /// Services by file name: those that exist have to fit, each.
+    /// Services by file name: those that exist have to fit, each. `*` adds all others, as far as they ask the module (or the one that it has
+    /// to come before or after) for themselves.
     pub service: Names,
     /// The kind of stack.
     pub stack: Stack,
@@ -68,7 +71,7 @@ matched! {
     /// A setting of a module: its argument, else its own file, else what the module does by itself. It has to fit for every line of the module
     /// in the stacks of these services; where no stack asks the module, the setting does nothing and the check fails.
     pub struct PamOption {
-        /// Services by file name: those that exist have to fit, each.
+        /// Services by file name: those that exist have to fit, each. `*` adds all others, as far as they ask the module for themselves.
         pub service: Names,
         /// The kind of stack.
         pub stack: Stack,
@@ -79,19 +82,44 @@ matched! {
     }
 }
 
-/// Judges every stack there is of these services, or says that there is none.
-fn each_stack(facts: &Facts<'_>, services: &Names, stack: Stack, judge: impl Fn(&[Step], &ImagePath) -> Outcome) -> Outcome {
+/// Stands for every service that is not named beside it.
+const OTHERS: &str = "*";
+
+/// Judges every stack there is of the named services, or says that there is none. Of the other services, where they are meant too, those
+/// are judged that ask the module for themselves, in whatever way: what they ask counts for whoever comes through them.
+fn each_stack(
+    facts: &Facts<'_>,
+    services: &Names,
+    stack: Stack,
+    asks: impl Fn(&Step) -> bool,
+    whole: bool,
+    judge: impl Fn(&[Step], &ImagePath) -> Outcome,
+) -> Outcome {
     let pam = match facts.pam() {
         Ok(pam) => pam,
         Err(unreadable) => return unknown(&unreadable),
     };
-    let stacks = services.0.iter().filter_map(|service| pam.stack(service, stack.into()));
-    let outcomes: Vec<Outcome> =
+    let named: Vec<&str> = services.0.iter().map(String::as_str).filter(|service| *service != OTHERS).collect();
+    let stacks = named.iter().filter_map(|service| pam.stack(service, stack.into()));
+    let mut outcomes: Vec<Outcome> =
         stacks.map(|stack| stack.map_or_else(|error| unknown(&error), |stack| judge(&stack.steps, &stack.path))).collect();
-    if outcomes.is_empty() {
-        return Outcome::unknown(format!("there is no PAM service {}", services.0.join(" or ")), Vec::new());
+    if outcomes.is_empty() && !named.is_empty() {
+        return Outcome::unknown(format!("there is no PAM service {}", named.join(" or ")), Vec::new());
     }
-    Outcome::all(outcomes)
+    if services.0.iter().any(|service| service == OTHERS) {
+        let others = pam.names().filter(|name| !named.contains(name) && !(whole && pam.is_included(name)));
+        outcomes.extend(others.filter_map(|name| match pam.stack(name, stack.into())? {
+            Ok(stack) if stack.steps.iter().any(|step| step.reachable && asks(step)) => Some(judge(&stack.steps, &stack.path)),
+            Ok(_) => None,
+            Err(error) => Some(unknown(&error)),
+        }));
+    }
+    let mut outcome = Outcome::all(outcomes);
+    // Many services include the same lines: once is enough.
+    let (before, mut seen) = (outcome.evidence.len(), BTreeSet::new());
+    outcome.evidence.retain(|evidence| seen.insert(evidence.clone()));
+    outcome.total -= (before - outcome.evidence.len()) as u64;
+    outcome
 }
 
 impl Kind for Pam {
@@ -100,7 +128,10 @@ impl Kind for Pam {
     }
 
     fn verdict(&self, facts: &Facts<'_>) -> Result<Outcome, Unreadable> {
-        Ok(each_stack(facts, &self.service, self.stack, |steps, path| self.judge(steps, path)))
+        // What has a place before or after another module is judged where that one is asked; a file that others include need not have both.
+        let other = self.before.as_ref().or(self.after.as_ref());
+        let asks = |step: &Step| step.module.name() == *other.unwrap_or(&self.module);
+        Ok(each_stack(facts, &self.service, self.stack, asks, other.is_some(), |steps, path| self.judge(steps, path)))
     }
 
     fn flaw(&self) -> Option<String> {
@@ -143,13 +174,20 @@ impl Pam {
             // What is never asked harms nothing; it is no more than a hint where nothing else is there.
             wrong |= step.reachable;
             let why = if !step.reachable {
-                "no result of the modules before it leads here"
+                "no result of the modules before it leads here".to_owned()
             } else if !in_place {
-                "it stands in the wrong place"
+                let other = first_before.or(first_after).and_then(|other| steps.get(other));
+                other.map_or_else(
+                    || "it stands in the wrong place".to_owned(),
+                    |other| {
+                        let (name, path, line) = (other.module.name(), &other.path, other.module.line);
+                        format!("it stands in the wrong place: {name} is asked at {path}:{line}")
+                    },
+                )
             } else if !with {
-                "it lacks arguments"
+                "it lacks arguments".to_owned()
             } else {
-                "its control says otherwise of a refusal"
+                "its control says otherwise of a refusal".to_owned()
             };
             misses.push(place.expected(self.words()).because(why));
         }
@@ -184,7 +222,8 @@ impl Kind for PamOption {
     }
 
     fn verdict(&self, facts: &Facts<'_>) -> Result<Outcome, Unreadable> {
-        Ok(each_stack(facts, &self.service, self.stack, |steps, path| {
+        let asks = |step: &Step| step.module.name() == self.module;
+        Ok(each_stack(facts, &self.service, self.stack, asks, false, |steps, path| {
             let lines = steps.iter().filter(|step| step.reachable && step.module.name() == self.module);
             let outcomes: Vec<Outcome> = lines.map(|step| self.judge(facts, step)).collect();
             if outcomes.is_empty() {

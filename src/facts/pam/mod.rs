@@ -15,7 +15,7 @@ pub use stack::{Stack, Step};
 use super::{Fact, Facts, Unreadable};
 use crate::image::ReadError;
 use crate::path::{ImagePath, printable};
-use crate::syntax::pam::{Line, Management, parse};
+use crate::syntax::pam::{Control, Line, Management, parse};
 
 /// Every service file, and the configuration files of modules.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -35,6 +35,24 @@ struct Service {
 /// Where service files lie; the first folder that has one wins (`pam.conf(5)`).
 const FOLDERS: [&str; 3] = ["/etc/pam.d", "/usr/local/lib/pam.d", "/usr/lib/pam.d"];
 
+/// How names end that package managers, `pam-auth-update(8)` and people give to an older or newer version of a file: no program asks for them.
+const ENDINGS: [&str; 14] = [
+    ".dpkg-old",
+    ".dpkg-dist",
+    ".dpkg-new",
+    ".dpkg-bak",
+    ".dpkg-tmp",
+    ".ucf-old",
+    ".ucf-new",
+    ".ucf-dist",
+    ".pam-old",
+    ".rpmsave",
+    ".rpmnew",
+    ".rpmorig",
+    ".bak",
+    ".orig",
+];
+
 pub(super) fn gather(facts: &Facts<'_>) -> Fact<Pam> {
     let root = facts.root();
     let mut services = BTreeMap::new();
@@ -49,6 +67,8 @@ pub(super) fn gather(facts: &Facts<'_>) -> Fact<Pam> {
             let lines = match root.read(&path) {
                 Ok(content) => Ok(parse(&content)),
                 Err(ReadError::Kind { .. }) => continue,
+                // A link that leads nowhere is no file: libpam looks into the next folder.
+                Err(error) if error.is_absent() => continue,
                 Err(error) => Err(Unreadable::reading(&path, &error)),
             };
             services.entry(printable(&name)).or_insert(Service { path, lines });
@@ -71,6 +91,26 @@ impl Pam {
     #[must_use]
     pub fn stack(&self, service: &str, management: Management) -> Option<Fact<Stack>> {
         self.has(service).then(|| Stack::build(self, service, management))
+    }
+
+    /// Every service that some program may ask for, by name: all files but those that an editor or a package manager left behind.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        let left_behind = |name: &str| name.ends_with('~') || ENDINGS.iter().any(|ending| name.ends_with(ending));
+        self.services.keys().map(String::as_str).filter(move |name| !left_behind(name))
+    }
+
+    /// Whether another service takes lines from this one, so that it need not be complete by itself.
+    #[must_use]
+    pub fn is_included(&self, name: &str) -> bool {
+        let others = self.services.iter().filter(|(other, _)| *other != name);
+        others.filter_map(|(_, service)| service.lines.as_ref().ok()).flatten().any(|line| {
+            let included = match line {
+                Line::IncludeAll { service, .. } => service,
+                Line::Module(module) if matches!(module.control, Control::Include | Control::Substack) => &module.module,
+                Line::Module(_) | Line::Broken { .. } => return false,
+            };
+            included.rsplit('/').next() == Some(name)
+        })
     }
 
     /// The value of an option for one line of a stack: its own argument, else the module's files, else what the module does by itself.

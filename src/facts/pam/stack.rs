@@ -31,12 +31,14 @@ pub struct Step {
 }
 
 impl Step {
-    /// The value of an argument: what follows its `=`, or nothing where it is a word alone. The last of its name counts.
+    /// The value of an argument: what follows its `=`, or nothing where it is a word alone. The last of its name counts. Debian's
+    /// `pam_unix` takes `nullok_secure` for `nullok`.
     #[must_use]
     pub fn argument(&self, name: &str) -> Option<&str> {
+        let nullok = name == "nullok" && self.module.name() == "pam_unix.so";
         self.module.arguments.iter().rev().find_map(|argument| match argument.split_once('=') {
             Some((key, value)) => (key == name).then_some(value),
-            None => (argument == name).then_some(""),
+            None => (argument == name || nullok && argument == "nullok_secure").then_some(""),
         })
     }
 }
