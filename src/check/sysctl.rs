@@ -1,8 +1,10 @@
 //! Kernel parameters.
 
+use std::collections::BTreeMap;
+
 use super::matcher::matched;
 use super::{Kind, Observed, unknown};
-use crate::facts::sysctl::{Setting, combination, default_of, proc_path};
+use crate::facts::sysctl::{Scoped, Setting, combination, default_of, number_of, proc_path};
 use crate::facts::{FactId, Facts, Needs, Unreadable};
 use crate::finding::{Evidence, Outcome, Status};
 use crate::path::{ImagePath, printable};
@@ -12,8 +14,9 @@ matched! {
     /// A kernel parameter, as it is set at boot by `sysctl.d(5)` (and by ufw, where that runs).
     ///
     /// What nothing sets is absent, whatever the kernel's own default: that may differ from kernel to kernel. On a running machine
-    /// the value in `/proc/sys` has to fit as well. For `net.ipv4.conf.all` and `.default` (and IPv6's) a line for a single interface that
-    /// undoes the value counts too, as far as the kernel lets it.
+    /// the value in `/proc/sys` has to fit as well. For `net.ipv4.conf.all` and `.default` (and IPv6's, and `net.ipv4.ip_forward`) a line for a
+    /// single interface, or beside `all` for `default`, that undoes the value counts too, as far as the kernel lets it; so does what the
+    /// interfaces of a running machine have.
     pub struct Sysctl {
         /// The parameter, such as `net.ipv4.ip_forward`.
         pub key: String,
@@ -27,13 +30,23 @@ impl Kind for Sysctl {
     fn needs(&self, _: &Facts<'_>, needs: &mut Needs) {
         needs.fact(FactId::Sysctl);
         needs.running(proc_path(self.key.as_bytes()).to_string());
+        let key = normalise(self.key.as_bytes());
+        if let Some(parameter) = Scoped::of(&key).filter(|found| found.scope == b"all") {
+            needs.running(in_every_scope(&parameter));
+            if let Some(beside) = parameter.companion() {
+                needs.running(in_every_scope(&beside));
+            }
+        }
     }
 
     fn verdict(&self, facts: &Facts<'_>) -> Result<Outcome, Unreadable> {
         let key = normalise(self.key.as_bytes());
         let mut outcomes = vec![self.configured(facts, &key)];
         outcomes.extend(self.interfaces(facts, &key));
-        outcomes.extend(self.running(facts, &key));
+        if let Some(running) = self.running(facts, &key) {
+            outcomes.push(running);
+            outcomes.extend(self.running_interfaces(facts, &key));
+        }
         Ok(Outcome::all(outcomes))
     }
 
@@ -73,30 +86,43 @@ impl Sysctl {
         self.matcher().judge(Some(&observed(&setting.value)), place(&setting))
     }
 
-    /// Lines for single interfaces that undo what is set for all.
+    /// Lines for single interfaces, or for those to come, that undo what is set for all.
     fn interfaces(&self, facts: &Facts<'_>, key: &[u8]) -> Vec<Outcome> {
         let Ok(sysctl) = facts.sysctl() else { return Vec::new() };
-        let number = |key: &[u8]| {
-            let setting = sysctl.configured(key).ok().flatten();
-            number_of(setting.as_ref().map(|setting| setting.value.as_str()).or(default_of(key))?)
-        };
-        let mut all: Vec<&[u8]> = key.split(|&byte| byte == b'/').collect();
-        if let Some(scope) = all.get_mut(3) {
-            *scope = b"all";
-        }
-        let all = number(&all.join(&b'/')).unwrap_or_default();
-        let routes = number(b"net/ipv4/ip_forward").is_some_and(|value| value != 0);
-        let combination = combination(key, routes);
         let mut outcomes = Vec::new();
-        for setting in sysctl.of_interfaces(key) {
-            let Some(own) = number_of(&setting.value) else { continue };
-            let effective = combination.of(all, own);
-            // The stricter of two values stays where the larger counts: an interface can only add to what is set for all.
-            let adds = effective >= all && combination == crate::facts::sysctl::Combination::Max;
-            let outcome = self.matcher().judge(Some(&observed(&effective.to_string())), place(&setting));
-            if outcome.status == Status::Fail && !adds {
-                let because = format!("{} gets this beside the value for all", setting.key);
+        for found in sysctl.interfaces(key) {
+            let outcome = self.matcher().judge(Some(&observed(&found.value.to_string())), place(&found.setting));
+            if outcome.status == Status::Fail && !found.only_adds {
+                let because = format!("{} gets this beside the value for all", found.setting.key);
                 outcomes.push(Outcome::fail(outcome.evidence.into_iter().map(|seen| seen.because(because.clone())).collect()));
+            }
+        }
+        outcomes
+    }
+
+    /// What the interfaces of the running machine come to.
+    fn running_interfaces(&self, facts: &Facts<'_>, key: &[u8]) -> Vec<Outcome> {
+        let Some(parameter) = Scoped::of(key).filter(|found| found.scope == b"all") else { return Vec::new() };
+        let values = |parameter: &Scoped<'_>| numbers(facts, &in_every_scope(parameter));
+        let (own, beside) = match (values(&parameter), parameter.companion().map(|beside| values(&beside)).transpose()) {
+            (Ok(own), Ok(beside)) => (own, beside.unwrap_or_default()),
+            (Err(unreadable), _) | (_, Err(unreadable)) => return vec![unknown(&unreadable)],
+        };
+        let all = own.get("all").map_or(0, |(value, _)| *value);
+        let mut outcomes = Vec::new();
+        for (name, (value, path)) in &own {
+            // Nothing from outside comes in through the loopback interface.
+            if matches!(name.as_str(), "all" | "default" | "lo") {
+                continue;
+            }
+            let is_set_beside = beside.get(name).is_some_and(|(value, _)| *value != 0);
+            let combination = combination(key, is_set_beside);
+            let is_forced = is_set_beside && parameter.family == b"ipv6";
+            let value = combination.of(all, if is_forced { 1 } else { *value });
+            let place = Evidence::at(path).because("the running kernel has this for the interface, beside the value for all");
+            let outcome = self.matcher().judge(Some(&observed(&value.to_string())), place);
+            if outcome.status == Status::Fail && !combination.only_adds() {
+                outcomes.push(outcome);
             }
         }
         outcomes
@@ -129,6 +155,9 @@ impl Sysctl {
 /// The winner's place, and why it wins.
 fn place(setting: &Setting) -> Evidence {
     let place = Evidence::at(&setting.path).line(setting.line);
+    if let Some(parameter) = &setting.along_with {
+        return place.because(format!("writing this sets {parameter} as well"));
+    }
     let Some((path, line)) = &setting.overrides else {
         return if setting.applied_by == "ufw" { place.because("ufw applies it when it starts") } else { place };
     };
@@ -144,19 +173,22 @@ fn observed(value: &str) -> Observed {
     Observed::new(value).with_number(number_of(value))
 }
 
-/// The number the kernel makes of a value: the first word, decimal, `0x` hexadecimal or `0` octal (`proc_get_long`, base 0).
-fn number_of(value: &str) -> Option<i64> {
-    let word = value.split(' ').next()?;
-    let (negative, digits) = word.strip_prefix('-').map_or((false, word), |rest| (true, rest));
-    if !digits.starts_with(|first: char| first.is_ascii_digit()) {
-        return None;
+/// The pattern that a parameter has in `/proc/sys` for all interfaces, `all` and `default`.
+fn in_every_scope(parameter: &Scoped<'_>) -> String {
+    proc_path(&parameter.in_scope(b"*")).to_string()
+}
+
+/// The numbers in the files of such a pattern, by interface.
+fn numbers(facts: &Facts<'_>, pattern: &str) -> Result<BTreeMap<String, (i64, ImagePath)>, Unreadable> {
+    let mut found = BTreeMap::new();
+    for file in facts.running_contents(pattern).transpose()?.unwrap_or_default() {
+        // /proc/sys/net/ipv4/conf/NAME/…
+        let Some(name) = file.path.components().nth(5).map(printable) else { continue };
+        let content = file.content.as_ref().map_err(Clone::clone)?;
+        let Some(value) = number_of(&printable(content.trim_ascii())) else { continue };
+        found.insert(name, (value, file.path.clone()));
     }
-    let number = match digits.strip_prefix("0x").or_else(|| digits.strip_prefix("0X")) {
-        Some(hexadecimal) => i64::from_str_radix(hexadecimal, 16).ok()?,
-        None if digits.len() > 1 && digits.starts_with('0') => i64::from_str_radix(digits, 8).ok()?,
-        None => digits.parse().ok()?,
-    };
-    Some(if negative { -number } else { number })
+    Ok(found)
 }
 
 #[cfg(test)]
@@ -222,11 +254,43 @@ mod tests {
     }
 
     #[test]
-    fn numbers_are_what_the_kernel_makes_of_them() {
-        assert_eq!(
-            [number_of("0x10"), number_of("010"), number_of("-1 9"), number_of("no")],
-            [Some(16), Some(8), Some(-1), None]
-        );
+    fn forwarding_on_one_interface_or_on_those_to_come_is_forwarding() {
+        for (line, text) in [
+            (2, "net.ipv4.ip_forward=0\nnet.ipv4.conf.all.forwarding=1\n"),
+            (2, "net.ipv4.ip_forward=0\nnet.ipv4.conf.default.forwarding=1\n"),
+            (2, "net.ipv4.ip_forward=0\nnet.ipv4.conf.eth0.forwarding=1\n"),
+            (1, "net.ipv4.conf.e*.forwarding=1\nnet.ipv4.ip_forward=0\n"),
+        ] {
+            let image = MemoryImage::new().file("/etc/sysctl.d/a.conf", text);
+            let outcome = judge("key = 'net.ipv4.ip_forward'\nequals = 0\n", &image, None);
+            assert_eq!((outcome.status, outcome.evidence[0].line), (Status::Fail, Some(line)), "{text}");
+        }
+    }
+
+    #[test]
+    fn the_interfaces_of_a_running_machine_count() {
+        let image = MemoryImage::new().file("/etc/sysctl.d/a.conf", "net.ipv4.ip_forward=0\nnet.ipv6.conf.all.forwarding=0\n");
+        let running = |path: &str, value: &str| {
+            let zero =
+                ["ip_forward", "conf/all/forwarding", "conf/default/forwarding", "conf/lo/forwarding", "conf/eth0/forwarding"];
+            let paths = zero.map(|path| format!("/proc/sys/net/ipv4/{path}"));
+            let ipv6 = ["all/forwarding", "eth0/forwarding", "eth0/force_forwarding"]
+                .map(|path| format!("/proc/sys/net/ipv6/conf/{path}"));
+            let quiet = paths.iter().chain(&ipv6).fold(MemoryImage::new(), |image, path| image.file(path, "0\n"));
+            quiet.file(path, value)
+        };
+        let v4 = "key = 'net.ipv4.ip_forward'\nequals = 0\n";
+        let own = "/proc/sys/net/ipv4/conf/eth0/forwarding";
+        assert_eq!(judge(v4, &image, Some(&running(own, "0\n"))).status, Status::Pass);
+        assert_eq!(judge(v4, &image, Some(&running("/proc/sys/net/ipv4/conf/lo/forwarding", "1\n"))).status, Status::Pass);
+        let outcome = judge(v4, &image, Some(&running(own, "1\n")));
+        assert_eq!((outcome.status, outcome.evidence[0].path.as_str()), (Status::Fail, own));
+        let v6 = "key = 'net.ipv6.conf.all.forwarding'\nequals = 0\n";
+        assert_eq!(judge(v6, &image, Some(&running(own, "1\n"))).status, Status::Pass);
+        for path in ["forwarding", "force_forwarding"] {
+            let running = running(&format!("/proc/sys/net/ipv6/conf/eth0/{path}"), "1\n");
+            assert_eq!(judge(v6, &image, Some(&running)).status, Status::Fail, "{path}");
+        }
     }
 
     #[test]

@@ -168,6 +168,13 @@ fn ipv6_off(facts: &Facts<'_>) -> Fact<Option<(ImagePath, Option<u32>)>> {
         if is_there && value.as_deref().map(<[u8]>::trim_ascii) != Some(b"1") {
             return Ok(None);
         }
+        let pattern = "/proc/sys/net/ipv6/conf/*/disable_ipv6";
+        let interfaces = running.glob(pattern).map_err(|error| Unreadable::at(&ImagePath::new(pattern), error.to_string()))?;
+        for path in interfaces.iter().filter(|path| path.components().nth(5) != Some(b"lo")) {
+            if read(running, path)?.as_deref().map(<[u8]>::trim_ascii) == Some(b"0") {
+                return Ok(None);
+            }
+        }
     }
     if let Ok(boot) = facts.boot()
         && let Some(entry) = boot.entries.first()
@@ -177,9 +184,7 @@ fn ipv6_off(facts: &Facts<'_>) -> Fact<Option<(ImagePath, Option<u32>)>> {
     }
     let sysctl = facts.sysctl()?;
     let is_off = |value: &str| value == "1";
-    let default = sysctl.configured(b"net/ipv6/conf/default/disable_ipv6")?;
-    let others = sysctl.of_interfaces(ALL);
-    let taken_back = default.iter().chain(&others).any(|setting| !is_off(&setting.value));
+    let taken_back = sysctl.interfaces(ALL).iter().any(|found| found.value != 1);
     let setting = sysctl.configured(ALL)?.filter(|setting| is_off(&setting.value) && !taken_back);
     Ok(setting.map(|setting| (setting.path, Some(setting.line))))
 }

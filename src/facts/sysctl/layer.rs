@@ -3,11 +3,10 @@
 use std::collections::BTreeMap;
 
 use super::super::{Fact, Unreadable};
+use super::interfaces::Scoped;
+use super::kernel::FORWARD;
 use crate::path::{ImagePath, printable};
 use crate::syntax::sysctl::{Assignment, matches, parse};
-
-/// Two names of one parameter: the kernel keeps a single value for both (`net/ipv4/devinet.c`).
-const ALIASES: [[&[u8]; 2]; 1] = [[b"net/ipv4/ip_forward", b"net/ipv4/conf/all/forwarding"]];
 
 /// An assignment that has the last word.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -24,6 +23,10 @@ pub struct Setting {
     pub overrides: Option<(ImagePath, u32)>,
     /// The program that applies it.
     pub applied_by: &'static str,
+    /// The parameter that it writes, where the kernel sets this one along with that.
+    pub along_with: Option<String>,
+    /// When it is written: which program, and which of its assignments.
+    pub(super) order: (u8, usize),
 }
 
 /// An assignment in its place.
@@ -39,6 +42,8 @@ struct Entry {
 #[derive(Debug, Clone, Default)]
 pub(super) struct Layer {
     program: &'static str,
+    /// Which of the programs comes first.
+    rank: u8,
     files: Vec<ImagePath>,
     /// In the order of application, which is that of the last change of each key's value.
     entries: BTreeMap<usize, Entry>,
@@ -49,8 +54,8 @@ pub(super) struct Layer {
 }
 
 impl Layer {
-    pub(super) fn new(program: &'static str) -> Self {
-        Self { program, ..Self::default() }
+    pub(super) fn new(program: &'static str, rank: u8) -> Self {
+        Self { program, rank, ..Self::default() }
     }
 
     /// Adds a file behind those that were added before.
@@ -89,9 +94,26 @@ impl Layer {
         entry.assignment.value.is_some() && (entry.assignment.key == key || by_pattern)
     }
 
+    /// The entries that write to a parameter by any of its names, in the order of application.
+    fn writers<'a>(&'a self, key: &'a [u8]) -> impl DoubleEndedIterator<Item = &'a Entry> {
+        let is_forward = FORWARD.contains(&key);
+        self.entries.values().filter(move |entry| {
+            if is_forward { FORWARD.iter().any(|name| self.writes(entry, name)) } else { self.writes(entry, key) }
+        })
+    }
+
+    /// All that is written to a parameter, in the order of application.
+    pub(super) fn assignments<'a>(&'a self, key: &'a [u8]) -> impl Iterator<Item = Setting> {
+        self.writers(key).filter_map(|entry| self.show(entry, entry.overrides))
+    }
+
+    /// A file that could not be read, if there is one.
+    pub(super) fn first_unread(&self) -> Option<&Unreadable> {
+        self.unread.first().map(|(_, unreadable)| unreadable)
+    }
+
     pub(super) fn setting(&self, key: &[u8]) -> Result<Option<Setting>, Unreadable> {
-        let names = ALIASES.iter().find(|names| names.contains(&key)).map_or_else(|| vec![key], |names| names.to_vec());
-        let mut writers = self.entries.values().filter(|entry| names.iter().any(|name| self.writes(entry, name)));
+        let mut writers = self.writers(key);
         let winner = writers.next_back();
         // A file after the winner could have overridden it; one before a pattern could have named the parameter outright.
         let safe_from = winner.filter(|entry| !entry.assignment.is_pattern()).map(|entry| entry.number);
@@ -103,19 +125,14 @@ impl Layer {
         Ok(winner.and_then(|entry| self.show(entry, entry.overrides.or(before))))
     }
 
-    /// Settings of `net/ipv?/conf/NAME/…` for the parameter that `key` names for `all` or `default`.
-    pub(super) fn of_interfaces(&self, key: &[u8]) -> Vec<Setting> {
-        let parts: Vec<&[u8]> = key.split(|&byte| byte == b'/').collect();
-        let [net @ b"net", family, conf @ b"conf", b"all" | b"default", parameter] = parts.as_slice() else {
-            return Vec::new();
-        };
+    /// Settings of a parameter for single interfaces and for patterns, the last ones first.
+    pub(super) fn of_interfaces(&self, parameter: &Scoped<'_>) -> Vec<Setting> {
         let mut found = Vec::new();
         let mut any_name = false;
         for entry in self.entries.values().rev() {
-            let parts: Vec<&[u8]> = entry.assignment.key.split(|&byte| byte == b'/').collect();
-            let &[a, b, c, name, e] = parts.as_slice() else { continue };
-            let fits = [(a, net), (b, family), (c, conf), (e, parameter)].iter().all(|(pattern, text)| matches(pattern, text));
-            if !fits || name == b"all" || name == b"default" || entry.assignment.value.is_none() {
+            let Some(own) = Scoped::of(&entry.assignment.key) else { continue };
+            let fits = own.is_of_conf() && matches(own.family, parameter.family) && matches(own.parameter, parameter.parameter);
+            if !fits || own.scope == b"all" || own.scope == b"default" || entry.assignment.value.is_none() {
                 continue;
             }
             let pattern = entry.assignment.is_pattern();
@@ -123,7 +140,7 @@ impl Layer {
             if !(pattern && any_name) {
                 found.extend(self.show(entry, entry.overrides));
             }
-            any_name |= pattern && name == b"*";
+            any_name |= pattern && own.scope == b"*";
         }
         found
     }
@@ -138,6 +155,8 @@ impl Layer {
             line: entry.assignment.line,
             overrides: overrides.and_then(|(file, line)| Some((self.files.get(file)?.clone(), line))),
             applied_by: self.program,
+            along_with: None,
+            order: (self.rank, self.keys.get(&entry.assignment.key).copied().unwrap_or(entry.number)),
         })
     }
 }
@@ -147,7 +166,7 @@ mod tests {
     use super::*;
 
     fn layer(text: &str) -> Layer {
-        let mut layer = Layer::new("systemd-sysctl");
+        let mut layer = Layer::new("systemd-sysctl", 0);
         layer.add(&ImagePath::new("/f"), &Ok(text.as_bytes().to_vec()));
         layer
     }
@@ -191,8 +210,7 @@ mod tests {
     #[test]
     fn interfaces_by_name_and_by_pattern() {
         let text = "net.ipv4.conf.*.rp_filter=2\nnet.ipv4.conf.eth0.rp_filter=0\nnet.ipv4.conf.all.rp_filter=1\nnet.ipv6.conf.eth0.rp_filter=0\n";
-        let found = layer(text).of_interfaces(b"net/ipv4/conf/all/rp_filter");
+        let found = layer(text).of_interfaces(&Scoped::of(b"net/ipv4/conf/all/rp_filter").unwrap());
         assert_eq!(found.iter().map(|setting| setting.line).collect::<Vec<_>>(), [2, 1]);
-        assert!(layer(text).of_interfaces(b"net/ipv4/ip_forward").is_empty());
     }
 }

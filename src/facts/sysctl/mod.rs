@@ -5,6 +5,7 @@
 //! link in one of the directories leads to it (Debian up to 12, Fedora and its descendants). An enabled ufw then applies a file of its
 //! own.
 
+mod interfaces;
 mod kernel;
 mod layer;
 
@@ -16,7 +17,8 @@ use crate::path::{ImagePath, printable};
 use crate::syntax::{os_release, sysctl};
 use layer::Layer;
 
-pub use kernel::{Combination, combination, default_of};
+pub use interfaces::{OnInterface, Scoped};
+pub use kernel::{Combination, combination, default_of, number_of};
 pub use layer::Setting;
 
 /// In order of precedence; `/run` comes in between where it is not empty yet at boot, which is on a running system only.
@@ -42,14 +44,14 @@ pub(super) fn gather(facts: &Facts<'_>) -> Fact<Sysctl> {
     let directories: Vec<&str> = DIRECTORIES.into_iter().filter(|path| live || !path.starts_with("/run/")).collect();
     let files = drop_ins::list(root, &directories, ".conf")?;
     let mut found = Sysctl { stopped: stopped(facts)?, ..Sysctl::default() };
-    let mut systemd = Layer::new("systemd-sysctl");
+    let mut systemd = Layer::new("systemd-sysctl", 0);
     if found.stopped.is_none() {
         files.iter().for_each(|file| systemd.add(&file.path, &file.content));
     }
     let conf = ImagePath::new(SYSCTL_CONF);
     let applied = files.iter().any(|file| root.resolve(&file.path).is_ok_and(|found| found.path == conf));
     if !applied && let Ok(content) = root.read(&conf) {
-        let mut unapplied = Layer::new("nothing");
+        let mut unapplied = Layer::new("nothing", 0);
         unapplied.add(&conf, &Ok(content));
         found.unapplied = Some(unapplied);
     }
@@ -142,7 +144,7 @@ fn ufw(root: Rootfs<'_>) -> Fact<Option<Layer>> {
         Err(error) if error.is_absent() => return Ok(None),
         Err(error) => Err(Unreadable::reading(&file, &error)),
     };
-    let mut layer = Layer::new("ufw");
+    let mut layer = Layer::new("ufw", 1);
     layer.add(&file, &content);
     Ok(Some(layer))
 }
@@ -160,11 +162,20 @@ fn setting(root: Rootfs<'_>, path: &ImagePath, name: &[u8]) -> Fact<Option<Vec<u
 
 impl Sysctl {
     /// What a parameter is set to once everything has been applied; nothing if nobody sets it. `key` is a path below `/proc/sys`
-    /// ([`sysctl::normalise`]).
+    /// ([`sysctl::normalise`]). A write to another parameter counts where the kernel sets this one along with it.
     ///
     /// # Errors
     /// A file that could not be read and might have had the last word.
     pub fn configured(&self, key: &[u8]) -> Result<Option<Setting>, Unreadable> {
+        let own = self.written(key)?;
+        let Some(spill) = kernel::spill_onto(key) else { return Ok(own) };
+        let Some(mut along) = self.along(spill, own.as_ref())? else { return Ok(own) };
+        along.overrides = own.map(|own| (own.path, own.line));
+        Ok(Some(along))
+    }
+
+    /// The last line that writes a parameter by its own names.
+    fn written(&self, key: &[u8]) -> Result<Option<Setting>, Unreadable> {
         let mut result: Option<Setting> = None;
         for layer in &self.layers {
             let Some(mut setting) = layer.setting(key)? else { continue };
@@ -176,11 +187,38 @@ impl Sysctl {
         Ok(result)
     }
 
-    /// What single interfaces get, where `key` is one of `net/ipv?/conf/all|default/…`: by name, or by a pattern that fits names
-    /// still to come.
-    #[must_use]
-    pub fn of_interfaces(&self, key: &[u8]) -> Vec<Setting> {
-        self.layers.iter().flat_map(|layer| layer.of_interfaces(key)).collect()
+    /// What the kernel makes of a parameter later than its own last line does, as another one is written.
+    fn along(&self, spill: &kernel::Spill, own: Option<&Setting>) -> Result<Option<Setting>, Unreadable> {
+        // What nobody sets is no better for being the opposite of something else.
+        if own.is_none() && spill.inverted {
+            return Ok(None);
+        }
+        let is_later = |write: &Setting| own.is_none_or(|own| own.order < write.order);
+        let mut now = default_of(spill.from).and_then(number_of).unwrap_or_default();
+        let mut last = None;
+        let mut is_certain = true;
+        for write in self.layers.iter().flat_map(|layer| layer.assignments(spill.from)) {
+            // The kernel refuses what is no number.
+            let Some(value) = number_of(&write.value) else { continue };
+            let changes = value != now;
+            now = value;
+            if is_later(&write) {
+                is_certain &= !spill.on_change;
+                if changes || !spill.on_change {
+                    last = Some((write, value));
+                }
+            }
+        }
+        // Whether a write changes anything hangs on all that comes before it.
+        let unread = self.layers.iter().find_map(Layer::first_unread).filter(|_| !is_certain);
+        if let Some(unreadable) = unread {
+            return Err(unreadable.clone());
+        }
+        Ok(last.map(|(mut write, value)| {
+            let value = if spill.inverted { i64::from(value == 0) } else { value };
+            write.along_with = Some(std::mem::replace(&mut write.key, printable(spill.to)));
+            Setting { value: value.to_string(), ..write }
+        }))
     }
 
     /// The line in `/etc/sysctl.conf` that sets this to no effect, because nothing applies that file.
@@ -284,6 +322,37 @@ mod tests {
         let wanted = |image: MemoryImage| image.link("/etc/systemd/system/multi-user.target.wants/ufw.service", "x");
         assert_eq!(value(&wanted(with_ufw("no")), key), own);
         assert_eq!(value(&wanted(with_ufw("yes")), key), Some(is("0", "/etc/ufw/sysctl.conf:1")));
+    }
+
+    #[test]
+    fn a_write_for_all_sets_what_new_interfaces_start_from() {
+        let set = |text: &str, key: &str| {
+            let image = MemoryImage::new().file("/etc/sysctl.d/a.conf", text);
+            value(&image, key).map(|(value, place)| format!("{value} {}", place.trim_start_matches("/etc/sysctl.d/a.conf:")))
+        };
+        let default = "net/ipv4/conf/default/forwarding";
+        let both = "net.ipv4.conf.default.forwarding=0\nnet.ipv4.ip_forward=1\n";
+        assert_eq!(set(both, default).as_deref(), Some("1 2"), "the kernel starts with 0, so that this changes it");
+        let both = "net.ipv4.conf.default.forwarding=1\nnet.ipv4.ip_forward=0\n";
+        assert_eq!(set(both, default).as_deref(), Some("1 1"), "IPv4 passes on a change only");
+        let there_and_back = "net.ipv4.conf.all.forwarding=1\nnet.ipv4.conf.default.forwarding=1\nnet.ipv4.ip_forward=0\n";
+        assert_eq!(set(there_and_back, default).as_deref(), Some("0 3"));
+        let default = "net/ipv6/conf/default/forwarding";
+        let both = "net.ipv6.conf.default.forwarding=1\nnet.ipv6.conf.all.forwarding=0\n";
+        assert_eq!(set(both, default).as_deref(), Some("0 2"), "IPv6 passes on every write");
+        let pattern = "net.ipv6.conf.*.forwarding=1\nnet.ipv6.conf.all.forwarding=0\n";
+        assert_eq!(set(pattern, default).as_deref(), Some("0 2"));
+        assert_eq!(set("net.ipv4.ip_forward=0\n", "net/ipv4/conf/default/forwarding"), None);
+    }
+
+    #[test]
+    fn switching_forwarding_off_takes_redirects_again() {
+        let text = "net.ipv4.conf.all.forwarding=1\nnet.ipv4.conf.all.accept_redirects=0\nnet.ipv4.ip_forward=0\n";
+        let image = MemoryImage::new().file("/etc/sysctl.d/a.conf", text);
+        let key = "net/ipv4/conf/all/accept_redirects";
+        assert_eq!(value(&image, key), Some(is("1", "/etc/sysctl.d/a.conf:3")));
+        let image = MemoryImage::new().file("/etc/sysctl.d/a.conf", "net.ipv4.ip_forward=1\n");
+        assert_eq!(value(&image, key), None, "only what somebody sets is set");
     }
 
     #[test]
