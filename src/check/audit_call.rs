@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::{Kind, Names, unknown};
-use crate::facts::{AuditRules, FactId, Facts, Needs, Unreadable};
+use crate::facts::{AuditRule, AuditRules, FactId, Facts, Needs, Recorded, Unreadable};
 use crate::finding::{Evidence, Outcome};
 
 /// These system calls are recorded under exactly these filters, on every architecture the kernel takes calls of. How many rules it takes,
@@ -34,18 +34,31 @@ impl Kind for AuditCall {
         };
         let mut filters = self.filter.clone();
         filters.sort();
-        let (mut seen, mut missing) = (Vec::new(), Vec::new());
+        let mut outcomes = Vec::new();
         for arch in architectures(facts, self.arch.as_deref()) {
             for syscall in self.syscall.0.iter().filter(|name| exists(name, &arch, is_arm(facts))) {
-                if let Some(known) = rules.calling(syscall, &arch, &filters).next() {
-                    seen.push(Evidence::at(&known.path).line(known.line).found(format!("records {syscall} on {arch}")));
-                } else {
-                    let expected = format!("-a always,exit -F arch={arch} -S {syscall}{}", written(&filters));
-                    missing.push(nothing(rules).expected(expected));
-                }
+                let expected = format!("-a always,exit -F arch={arch} -S {syscall}{}", written(&filters));
+                let recorded = rules.calling(syscall, &arch, &filters);
+                outcomes.push(judge(rules, recorded, &format!("{syscall} on {arch}"), expected));
             }
         }
-        Ok(Outcome::decide(missing.is_empty(), if missing.is_empty() { seen } else { missing }))
+        Ok(if outcomes.is_empty() { Outcome::pass(Vec::new()) } else { Outcome::all(outcomes) })
+    }
+}
+
+/// The verdict on events, and what it rests on.
+pub(super) fn judge(rules: &AuditRules, recorded: Recorded<'_>, what: &str, expected: String) -> Outcome {
+    let at = |known: &AuditRule| Evidence::at(&known.path).line(known.line);
+    match recorded {
+        Recorded::By(known) => Outcome::pass(vec![at(known).found(format!("records {what}"))]),
+        Recorded::Taken(known, why) => Outcome::fail(vec![
+            at(known).found(format!("takes away from what is recorded of {what}")).expected(expected).because(why),
+        ]),
+        Recorded::Doubted(known, why) => Outcome::unknown(
+            format!("whether all of {what} is recorded is not known"),
+            vec![at(known).found("may take it away").expected(expected).because(why)],
+        ),
+        Recorded::Not => Outcome::fail(vec![nothing(rules).found(format!("no rule in force records {what}")).expected(expected)]),
     }
 }
 
@@ -66,10 +79,10 @@ pub(super) fn written(filters: &[String]) -> String {
 /// The rules in force, or the verdict that none can speak: auditing is switched off, or loading ended at a line auditctl refuses.
 pub(super) fn in_force<'f>(facts: &'f Facts<'_>) -> Result<&'f AuditRules, Box<Outcome>> {
     let rules = facts.audit().map_err(|unreadable| Box::new(unknown(&unreadable)))?;
-    match rules.silenced() {
-        Some((path, line, why)) => {
+    match rules.off() {
+        Some((path, line)) => {
             let evidence = Evidence::at(path).line(line).found("a line that silences every rule").expected("no such line");
-            Err(Box::new(Outcome::fail(vec![evidence.because(why)])))
+            Err(Box::new(Outcome::fail(vec![evidence.because("-e 0 switches auditing off")])))
         }
         None => Ok(rules),
     }

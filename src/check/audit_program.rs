@@ -5,7 +5,7 @@ use serde::Deserialize;
 
 use super::{Kind, Names, audit_call, unknown};
 use crate::facts::{FactId, Facts, Needs, Selector, Unreadable};
-use crate::finding::{Evidence, Outcome};
+use crate::finding::Outcome;
 use crate::image::FileKind;
 use crate::path::ImagePath;
 
@@ -76,11 +76,8 @@ impl Kind for AuditProgram {
         let mut filters = self.filter.clone();
         filters.sort();
         let outcomes = programs.iter().map(|program| {
-            if let Some(known) = rules.executing(program, &filters).next() {
-                return Outcome::pass(vec![Evidence::at(&known.path).line(known.line).found(format!("records {program}"))]);
-            }
             let expected = format!("-a always,exit -F path={program} -F perm=x{}", audit_call::written(&filters));
-            Outcome::fail(vec![audit_call::nothing(rules).found(format!("nothing records {program}")).expected(expected)])
+            audit_call::judge(rules, rules.executing(program, &filters), &program.to_string(), expected)
         });
         // What is not recorded fails, whatever else there may be.
         Ok(Outcome::all(outcomes.chain(doubt.map(|reason| Outcome::unknown(reason, Vec::new()))).collect()))

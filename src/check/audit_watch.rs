@@ -5,7 +5,7 @@ use serde::Deserialize;
 
 use super::{Kind, Names, audit_call, unknown};
 use crate::facts::{AuditRules, FactId, Facts, Needs, Unreadable};
-use crate::finding::{Evidence, Outcome};
+use crate::finding::Outcome;
 use crate::path::ImagePath;
 
 /// Every access of these kinds to these paths is recorded: by `-w`, or by `-a always,exit -F path=` or `-F dir=`, on the path itself or
@@ -49,15 +49,13 @@ impl AuditWatch {
             Err(unreadable) => return unknown(&unreadable),
         };
         let real = real.unwrap_or_else(|| ImagePath::new(path));
-        let found: Vec<_> = rules.watching(&real, perms).collect();
-        let covered = audit_call::architectures(facts, None)
-            .iter()
-            .all(|arch| found.iter().any(|known| known.rule.arch.as_ref().is_none_or(|has| has == arch)));
-        let evidence = if covered {
-            found.iter().map(|known| Evidence::at(&known.path).line(known.line).found(format!("watches {path}"))).collect()
-        } else {
-            vec![audit_call::nothing(rules).expected(format!("-w {path} -p {perms}"))]
-        };
-        Outcome::decide(covered, evidence)
+        let outcomes = audit_call::architectures(facts, None)
+            .into_iter()
+            .map(|arch| audit_call::judge(rules, rules.watching(&real, perms, &arch), path, format!("-w {path} -p {perms}")));
+        // Most rules are about both architectures: one piece of evidence says it.
+        let mut outcome = Outcome::all(outcomes.collect());
+        outcome.evidence.dedup();
+        outcome.total = outcome.evidence.len() as u64;
+        outcome
     }
 }

@@ -56,7 +56,7 @@ pub use accounts::{Accounts, Shadow};
 pub use aide::{Aide, AideRule};
 pub use apparmor::{AppArmor, Profile, ProfileMode};
 pub use apt::Apt;
-pub use audit::{AuditRule, AuditRules, Generated};
+pub use audit::{AuditRule, AuditRules, Generated, Recorded};
 pub use auditd::Auditd;
 pub use authselect::{Authselect, names_module as authselect_names_module};
 pub use boot::{Boot, BootEntry, BootPassword, Defaults as BootDefaults, argument as boot_argument};

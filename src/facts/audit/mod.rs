@@ -5,11 +5,14 @@
 //! stale generated file does not matter in the first case, and the folder does not in the second. Without the folder augenrules loads the
 //! file that is there.
 
+mod filters;
 mod generated;
 mod order;
 mod rules;
+mod taken;
 
 pub use rules::{AuditRule, AuditRules, Generated};
+pub use taken::Recorded;
 
 use super::{Fact, Facts, Unreadable};
 use crate::image::Rootfs;

@@ -1,7 +1,8 @@
 //! The rules in force after loading, and what they cover.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
+use super::taken::{Events, Recorded};
 use crate::facts::Unreadable;
 use crate::image::{FileKind, Rootfs};
 use crate::path::ImagePath;
@@ -106,40 +107,29 @@ impl AuditRules {
         self.rules.insert(at, AuditRule { path, line, rule, watched });
     }
 
-    /// A line that silences all rules, and why: auditing switched off (`-e 0`), for every task (`-a never,task`), or the record of system
-    /// calls left out (`exclude` drops what it names, whatever its action: `audit_filter` in kernel/auditsc.c).
+    /// The line that switches auditing off (`-e 0`).
     #[must_use]
-    pub fn silenced(&self) -> Option<(&ImagePath, u32, &'static str)> {
-        if let Some((value, path, line)) = self.controls.get("e")
-            && value == "0"
-        {
-            return Some((path, *line, "-e 0 switches auditing off"));
-        }
-        self.rules.iter().find_map(|known| {
-            let why = match (known.rule.list.as_str(), known.rule.filters.as_slice()) {
-                ("task", []) if !known.rule.always => "it switches auditing off for every task",
-                ("exclude", [only]) if only == "msgtype=SYSCALL" || only == "msgtype=1300" => {
-                    "it drops every record of a system call"
-                }
-                _ => return None,
-            };
-            Some((&known.path, known.line, why))
-        })
+    pub fn off(&self) -> Option<(&ImagePath, u32)> {
+        self.controls.get("e").filter(|(value, ..)| value == "0").map(|(_, path, line)| (path, *line))
     }
 
-    /// The rules that record this access to a path: every access of `perms`, on the path itself or a directory above it.
-    pub fn watching<'r>(&'r self, path: &'r ImagePath, perms: &'r str) -> impl Iterator<Item = &'r AuditRule> {
-        self.recording().filter(move |known| {
+    /// Whether every access of `perms` to a path is recorded, on the path itself or a directory above it, on one architecture.
+    #[must_use]
+    pub fn watching(&self, path: &ImagePath, perms: &str, arch: &str) -> Recorded<'_> {
+        let by = self.recording().filter(|known| {
             let Some((watched, directory)) = &known.watched else { return false };
             let there = watched == path || (*directory && path.is_within(watched));
             let all = known.rule.perm.as_ref().is_none_or(|has| perms.chars().all(|perm| has.contains(perm)));
-            there && all && any_call(&known.rule) && known.rule.filters.is_empty() && !self.never_before(known, None)
-        })
+            let here = known.rule.arch.as_ref().is_none_or(|has| has == arch);
+            there && all && here && any_call(&known.rule) && known.rule.filters.is_empty()
+        });
+        self.recorded(by, Events { arch: Some(arch), syscall: None, path: Some(path), perms, filters: &[] })
     }
 
-    /// The rules that record a system call on this architecture under exactly these filters.
-    pub fn calling<'r>(&'r self, syscall: &'r str, arch: &'r str, filters: &'r [String]) -> impl Iterator<Item = &'r AuditRule> {
-        self.recording().filter(move |known| {
+    /// Whether a system call on this architecture is recorded under exactly these filters.
+    #[must_use]
+    pub fn calling(&self, syscall: &str, arch: &str, filters: &[String]) -> Recorded<'_> {
+        let by = self.recording().filter(|known| {
             let rule = &known.rule;
             // Without an arch the names are looked up in the kernel's own table, and in the other one their numbers mean other calls.
             let here =
@@ -149,28 +139,24 @@ impl AuditRules {
                 && here
                 && (any_call(rule) || rule.syscalls.iter().any(|name| name == syscall))
                 && rule.filters == filters
-                && !self.never_before(known, Some(syscall))
-        })
+        });
+        self.recorded(by, Events { arch: Some(arch), syscall: Some(syscall), path: None, perms: "", filters })
     }
 
-    /// The rules that record the execution of a program under exactly these filters.
-    pub fn executing<'r>(&'r self, program: &'r ImagePath, filters: &'r [String]) -> impl Iterator<Item = &'r AuditRule> {
-        self.recording().filter(move |known| {
+    /// Whether the execution of a program is recorded under exactly these filters.
+    #[must_use]
+    pub fn executing(&self, program: &ImagePath, filters: &[String]) -> Recorded<'_> {
+        let by = self.recording().filter(|known| {
             let there = known.watched.as_ref().is_some_and(|(watched, _)| watched == program);
             let runs = known.rule.perm.as_ref().is_none_or(|perm| perm.contains('x'));
             let called = any_call(&known.rule) || known.rule.syscalls.iter().any(|name| name == "execve");
-            there && runs && called && known.rule.filters == filters && !self.never_before(known, None)
-        })
+            there && runs && called && known.rule.filters == filters
+        });
+        self.recorded(by, Events { arch: None, syscall: None, path: Some(program), perms: "x", filters })
     }
 
     fn recording(&self) -> impl Iterator<Item = &AuditRule> {
         self.rules.iter().filter(|known| known.rule.always && known.rule.list == "exit")
-    }
-
-    /// Whether an earlier `never` rule takes everything that this rule would record: the first rule that matches decides.
-    fn never_before(&self, rule: &AuditRule, syscall: Option<&str>) -> bool {
-        let before = self.rules.iter().take_while(|known| !std::ptr::eq(*known, rule));
-        before.filter(|known| !known.rule.always && known.rule.list == "exit").any(|never| covers(never, rule, syscall))
     }
 
     /// Why a rule that stands in a file may not be in force: what auditctl stopped at.
@@ -183,22 +169,4 @@ impl AuditRules {
 /// Whether a rule is about every system call: it says so, or names none.
 fn any_call(rule: &Rule) -> bool {
     rule.syscalls.is_empty() || rule.syscalls.iter().any(|name| name == "all")
-}
-
-/// Whether every event of one rule, or those of one of its system calls, are events of another.
-fn covers(wide: &AuditRule, narrow: &AuditRule, syscall: Option<&str>) -> bool {
-    let set = |list: &[String]| list.iter().cloned().collect::<BTreeSet<_>>();
-    let calls = any_call(&wide.rule) || wide.rule.syscalls.iter().any(|name| Some(name.as_str()) == syscall);
-    let arch = wide.rule.arch.is_none() || wide.rule.arch == narrow.rule.arch;
-    let path = match (&wide.watched, &narrow.watched) {
-        (None, _) => true,
-        (Some((wide, directory)), Some((narrow, _))) => narrow == wide || (*directory && narrow.is_within(wide)),
-        (Some(_), None) => false,
-    };
-    let perm = match (&wide.rule.perm, &narrow.rule.perm) {
-        (None, _) => true,
-        (Some(wide), Some(narrow)) => narrow.chars().all(|perm| wide.contains(perm)),
-        (Some(_), None) => false,
-    };
-    calls && arch && path && perm && set(&wide.rule.filters).is_subset(&set(&narrow.rule.filters))
 }
