@@ -41,6 +41,7 @@ impl AuditLog {
         let group = auditd.log_group();
         Some(File {
             path: Names(path),
+            host_keys: None,
             except: Vec::new(),
             exists: None,
             only: None,

@@ -1,8 +1,11 @@
 //! Files by path or pattern.
 
+use std::collections::BTreeSet;
+
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+use super::host_keys::HostKeys;
 use super::{Kind, Mode, NamePattern, Names, unknown};
 use crate::facts::accounts::Account;
 use crate::facts::{Accounts, FactId, Facts, FileState, Needs, Unreadable};
@@ -20,6 +23,8 @@ use crate::syntax::acl::{self, Tag};
 pub struct File {
     /// Paths or patterns: `*`, `?`, `[…]`, `{a,b}` within a component, `**` for any depth.
     pub path: Names,
+    /// With them, the files where the configuration of the SSH server says that this half of its host keys lies.
+    pub host_keys: Option<HostKeys>,
     /// Patterns of names (of the last component) that do not count.
     #[serde(default)]
     pub except: Vec<NamePattern>,
@@ -74,8 +79,12 @@ impl WhenNone {
 }
 
 impl Kind for File {
-    fn needs(&self, _: &Facts<'_>, needs: &mut Needs) {
+    fn needs(&self, facts: &Facts<'_>, needs: &mut Needs) {
         self.path.0.iter().for_each(|pattern| needs.files(pattern));
+        if let Some(half) = self.host_keys {
+            needs.fact(FactId::Sshd);
+            half.patterns(facts).unwrap_or_default().into_iter().for_each(|pattern| needs.files(pattern));
+        }
         let mut names = self.owner.iter().chain(&self.group).flat_map(|names| &names.0);
         if self.or_no_login || names.any(|name| fixed_id(name).is_none()) {
             needs.fact(FactId::Accounts);
@@ -83,11 +92,19 @@ impl Kind for File {
     }
 
     fn verdict(&self, facts: &Facts<'_>) -> Result<Outcome, Unreadable> {
-        let mut outcomes = Vec::new();
-        for pattern in &self.path.0 {
+        let (mut outcomes, mut seen) = (Vec::new(), BTreeSet::new());
+        let named = match self.host_keys.map(|half| half.patterns(facts)) {
+            Some(Ok(named)) => named,
+            Some(Err(unreadable)) => {
+                outcomes.push(unknown(&unreadable));
+                Vec::new()
+            }
+            None => Vec::new(),
+        };
+        for pattern in self.path.0.iter().chain(&named) {
             match facts.files(pattern) {
                 Ok(found) => {
-                    let counted = found.iter().filter(|state| self.counts(state));
+                    let counted = found.iter().filter(|state| self.counts(state) && seen.insert(state.path.clone()));
                     let before = outcomes.len();
                     outcomes.extend(counted.map(|state| self.judge(state, facts)));
                     if outcomes.len() == before && self.exists == Some(true) {

@@ -6,6 +6,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::accounts::exactly;
+use super::host_keys::HostKeys;
 use super::{Kind, NamePattern, Names, Pattern, unknown};
 use crate::facts::{FactId, Facts, FileState, Needs, Unreadable};
 use crate::finding::{Evidence, Outcome};
@@ -23,6 +24,9 @@ pub struct Leftover {
     pub path: Option<Names>,
     /// The same below every home directory: those of accounts, and `/root` and `/home/*`, where an account may be gone and its files not.
     pub home: Option<Names>,
+    /// `true`: and the files where the configuration of the SSH server says that its host keys lie.
+    #[serde(default)]
+    pub host_keys: bool,
     /// Patterns of names (of the last component) that do not count.
     #[serde(default)]
     pub except: Vec<NamePattern>,
@@ -45,6 +49,9 @@ impl Kind for Leftover {
         if self.home.is_some() {
             needs.fact(FactId::Accounts);
         }
+        if self.host_keys {
+            needs.fact(FactId::Sshd);
+        }
         for pattern in self.patterns(facts) {
             if self.lines.is_some() {
                 needs.contents(&pattern);
@@ -58,6 +65,11 @@ impl Kind for Leftover {
         let mut doubts = Vec::new();
         if self.home.is_some()
             && let Err(unreadable) = facts.accounts()
+        {
+            doubts.push(unknown(&unreadable));
+        }
+        if self.host_keys
+            && let Err(unreadable) = facts.sshd()
         {
             doubts.push(unknown(&unreadable));
         }
@@ -82,8 +94,8 @@ impl Kind for Leftover {
     }
 
     fn flaw(&self) -> Option<String> {
-        if self.path.is_none() && self.home.is_none() {
-            Some("it says nothing of where to look; known: path, home".into())
+        if self.path.is_none() && self.home.is_none() && !self.host_keys {
+            Some("it says nothing of where to look; known: path, home, host-keys".into())
         } else if self.lines.is_none() && (self.except_lines.is_some() || self.unless.is_some()) {
             Some("except-lines and unless need lines".into())
         } else {
@@ -96,6 +108,10 @@ impl Leftover {
     /// Every pattern to look at. Without accounts there are still the usual places.
     fn patterns(&self, facts: &Facts<'_>) -> Vec<String> {
         let mut patterns: Vec<String> = self.path.iter().flat_map(|names| names.0.iter().cloned()).collect();
+        if self.host_keys {
+            let halves = [HostKeys::Private, HostKeys::Public];
+            patterns.extend(halves.into_iter().flat_map(|half| half.patterns(facts).unwrap_or_default()));
+        }
         let Some(Names(names)) = &self.home else { return patterns };
         let mut homes = vec!["/home/*".to_owned(), "/root".to_owned()];
         for user in facts.accounts().map(|accounts| accounts.users.as_slice()).unwrap_or_default() {

@@ -34,6 +34,7 @@ mod file;
 mod firewall;
 mod groups;
 mod home_files;
+mod host_keys;
 mod journald;
 mod leftover;
 mod limit;
