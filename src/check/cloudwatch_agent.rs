@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::Value;
+use toml::de::DeTable;
 
 use super::{Kind, unknown};
 use crate::facts::{Facts, FileFact, Needs, Unreadable};
@@ -115,8 +116,8 @@ fn of_json(content: &[u8]) -> Result<Vec<&'static str>, Broken> {
 /// The same of what the agent made of it: where it sends something.
 fn of_toml(content: &[u8]) -> Result<Vec<&'static str>, Broken> {
     let broken = || (None, "no valid TOML".to_owned());
-    let table: toml::Table = std::str::from_utf8(content).map_err(|_| broken())?.parse().map_err(|_| broken())?;
-    let outputs = table.get("outputs").and_then(toml::Value::as_table);
+    let table = DeTable::parse(std::str::from_utf8(content).map_err(|_| broken())?).map_err(|_| broken())?;
+    let outputs = table.get_ref().get("outputs").and_then(|outputs| outputs.get_ref().as_table());
     let ways = [("cloudwatchlogs", "logs"), ("cloudwatch", "metrics"), ("awsxray", "traces")];
     Ok(ways
         .into_iter()

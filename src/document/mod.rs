@@ -1,13 +1,17 @@
 //! The TOML files people write: rules, benchmarks, policies, waivers. Every mistake in one points at file, line and column.
 #![allow(clippy::indexing_slicing, reason = "every index is a boundary found in the same text")]
 
+mod reader;
+
 use std::collections::BTreeMap;
 use std::fmt;
 use std::ops::Range;
 
 use serde::de::DeserializeOwned;
 use toml::Spanned;
-use toml::de::{DeTable, DeValue, Deserializer, ValueDeserializer};
+use toml::de::{DeTable, DeValue};
+
+use self::reader::{Misfit, Reader};
 
 /// A mistake in a file somebody wrote: where, what, and what would be right.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -72,7 +76,8 @@ impl From<usize> for Step<'_> {
 pub struct Document<'t> {
     name: String,
     text: &'t str,
-    tree: Spanned<DeTable<'t>>,
+    /// A table.
+    tree: Spanned<DeValue<'t>>,
 }
 
 impl<'t> Document<'t> {
@@ -81,7 +86,8 @@ impl<'t> Document<'t> {
     /// # Errors
     /// The first place where it is not TOML.
     pub fn parse(name: &str, text: &'t str) -> Result<Self, Mistake> {
-        let tree = DeTable::parse(text).map_err(|error| mistake_of(name, text, &error))?;
+        let tree = DeTable::parse(text).map_err(|error| mistake_of(name, text, error.message(), error.span()))?;
+        let tree = Spanned::new(tree.span(), DeValue::Table(tree.into_inner()));
         Ok(Self { name: name.to_owned(), text, tree })
     }
 
@@ -96,7 +102,7 @@ impl<'t> Document<'t> {
     /// # Errors
     /// The first value that does not fit.
     pub fn read<T: DeserializeOwned>(&self) -> Result<T, Mistake> {
-        T::deserialize(Deserializer::from(self.tree.clone())).map_err(|error| mistake_of(&self.name, self.text, &error))
+        self.read_value(&self.tree)
     }
 
     /// Reads the value at a path as a type, every `{ param = "x" }` in it replaced by the value of that parameter.
@@ -119,24 +125,23 @@ impl<'t> Document<'t> {
             let help = nearest(&name, known).map(|near| format!("you may have meant '{near}'"));
             return Err(self.mistake_in(span, format!("'{name}' is no parameter of this rule"), help));
         }
-        let fallback = value.span();
-        T::deserialize(ValueDeserializer::from(value)).map_err(|error| {
-            let mut mistake = mistake_of(&self.name, self.text, &error);
-            if mistake.line == 0 {
-                mistake = self.mistake_in(fallback, mistake.message, mistake.help);
-            }
-            mistake
+        self.read_value(&value)
+    }
+
+    fn read_value<T: DeserializeOwned>(&self, value: &Spanned<DeValue<'t>>) -> Result<T, Mistake> {
+        T::deserialize(Reader(value)).map_err(|Misfit { message, span }| {
+            mistake_of(&self.name, self.text, &message, Some(span.unwrap_or_else(|| value.span())))
         })
+    }
+
+    fn root(&self) -> Option<&DeTable<'t>> {
+        self.tree.get_ref().as_table()
     }
 
     /// The entries of the table at a path, with their places.
     #[must_use]
     pub fn table(&self, path: &[Step<'_>]) -> BTreeMap<String, Spanned<DeValue<'t>>> {
-        let table = if path.is_empty() {
-            Some(self.tree.get_ref())
-        } else {
-            self.value(path).and_then(|value| value.get_ref().as_table())
-        };
+        let table = if path.is_empty() { self.root() } else { self.value(path).and_then(|value| value.get_ref().as_table()) };
         table.into_iter().flatten().map(|(key, value)| (key.get_ref().to_string(), value.clone())).collect()
     }
 
@@ -165,7 +170,7 @@ impl<'t> Document<'t> {
     fn span(&self, path: &[Step<'_>]) -> Option<Range<usize>> {
         // The key reads better than the value: `[[rule]]` has its whole body as its value.
         if let [above @ .., Step::Key(last)] = path {
-            let table = if above.is_empty() { Some(self.tree.get_ref()) } else { self.value(above)?.get_ref().as_table() };
+            let table = if above.is_empty() { self.root() } else { self.value(above)?.get_ref().as_table() };
             return table?.iter().find(|(key, _)| key.get_ref() == last).map(|(key, _)| key.span());
         }
         self.value(path).map(Spanned::span)
@@ -174,7 +179,7 @@ impl<'t> Document<'t> {
     fn value(&self, path: &[Step<'_>]) -> Option<&Spanned<DeValue<'t>>> {
         let (first, rest) = path.split_first()?;
         let Step::Key(first) = first else { return None };
-        let mut value = self.tree.get_ref().get(*first)?;
+        let mut value = self.root()?.get(*first)?;
         for step in rest {
             value = match step {
                 Step::Key(key) => value.get_ref().as_table()?.get(*key)?,
@@ -216,12 +221,12 @@ fn substitute<'t>(
     }
 }
 
-fn mistake_of(name: &str, text: &str, error: &toml::de::Error) -> Mistake {
-    let mut mistake = match error.span() {
+fn mistake_of(name: &str, text: &str, message: &str, span: Option<Range<usize>>) -> Mistake {
+    let mut mistake = match span {
         Some(span) => place(name, text, span),
         None => Mistake { file: name.to_owned(), line: 0, column: 0, message: String::new(), help: None, excerpt: None },
     };
-    (mistake.message, mistake.help) = reword(error.message());
+    (mistake.message, mistake.help) = reword(message);
     mistake
 }
 
