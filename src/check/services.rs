@@ -29,6 +29,7 @@ impl Services {
             starts: Some(self.starts),
             state: None,
             running: None,
+            runs: None,
         })
     }
 }

@@ -6,7 +6,7 @@ use serde::Deserialize;
 use super::{Kind, Names, unknown};
 use crate::facts::units::{Enablement, Init, OnDemand, Start, Units};
 use crate::facts::{FactId, Facts, Needs, Unreadable};
-use crate::finding::{Evidence, Outcome};
+use crate::finding::{Evidence, Outcome, Status};
 use crate::path::{ImagePath, printable};
 
 /// A unit of systemd, as it will be once the image has booted: links, masks, aliases, drop-ins, scripts of System V and the presets of a
@@ -32,6 +32,10 @@ pub struct Unit {
     /// Whether it starts: at boot, or by a socket, timer or path that is there from boot on. `true`: and no condition that the files of
     /// the image decide keeps it from running. `false`: nor by the system bus or a device.
     pub starts: Option<bool>,
+    /// The program that it starts is one of these, as a path: `/usr/sbin/auditd`. `/sbin`, `/bin` and `/lib` are those of `/usr`. A program that does
+    /// nothing, such as `/bin/true`, fails; with any other one, a script around it for example, it is not known what runs. Together with
+    /// `starts = true` only; what a script of System V starts is not asked.
+    pub runs: Option<Names>,
     /// What `systemctl is-enabled` says is one of these, for every one of the names.
     pub state: Option<Vec<Enablement>>,
     /// Whether it has processes now; not applicable to an image that is not running.
@@ -58,7 +62,13 @@ impl Kind for Unit {
         ];
         let asked = |wanted: bool| asks.iter().filter(move |(ask, _)| *ask == Some(wanted)).map(|(_, ask)| ask);
         let all_of = |name: &String, wanted: bool| {
-            Outcome::all(asked(wanted).map(|ask| ask(units, name, wanted).unwrap_or_else(|why| unknown(&why))).collect())
+            let mut found: Vec<Outcome> =
+                asked(wanted).map(|ask| ask(units, name, wanted).unwrap_or_else(|why| unknown(&why))).collect();
+            // What does not start runs nothing, and says so already.
+            if let Some(programs) = self.runs.as_ref().filter(|_| wanted && found.iter().all(|one| one.status == Status::Pass)) {
+                found.push(runs(units, name, programs).unwrap_or_else(|why| unknown(&why)));
+            }
+            Outcome::all(found)
         };
         let mut outcomes = Vec::new();
         if asked(true).next().is_some() {
@@ -84,6 +94,10 @@ impl Kind for Unit {
             Some("an empty list of states can never hold".into())
         } else if self.name.0.iter().any(|name| name.is_empty() || name.contains(['/', ' ', '*'])) {
             Some("a name of a unit has no blanks, no slashes and no patterns: cron.service".into())
+        } else if self.runs.as_ref().is_some_and(|runs| runs.0.iter().any(|path| !path.starts_with('/'))) {
+            Some("'runs' names programs by their whole path: /usr/sbin/auditd".into())
+        } else if self.runs.is_some() && self.starts != Some(true) {
+            Some("'runs' goes with 'starts = true': what does not start runs nothing".into())
         } else {
             None
         }
@@ -112,7 +126,7 @@ impl Unit {
 /// One of the names is enough; of those that fail, units that are not there say the least.
 fn positive(units: &Units, outcomes: Vec<Outcome>) -> Outcome {
     let combined = Outcome::any(outcomes);
-    if units.init == Init::None && combined.status == crate::finding::Status::Fail {
+    if units.init == Init::None && combined.status == Status::Fail {
         return combined.because("there is no init system here: no service starts");
     }
     combined
@@ -162,7 +176,7 @@ fn enabled(units: &Units, name: &str, wanted: bool) -> Result<Outcome, Unreadabl
     }
     // What is not enabled itself may still be started.
     let outcome = starts(units, name, false)?;
-    Ok(if outcome.status == crate::finding::Status::Pass { Outcome::pass(vec![evidence]) } else { outcome })
+    Ok(if outcome.status == Status::Pass { Outcome::pass(vec![evidence]) } else { outcome })
 }
 
 fn starts(units: &Units, name: &str, wanted: bool) -> Result<Outcome, Unreadable> {
@@ -227,6 +241,55 @@ fn running(units: &Units, name: &str, wanted: bool) -> Result<Outcome, Unreadabl
     };
     let found = if now { "running" } else { "not running" };
     Ok(Outcome::decide(now == wanted, vec![place(units, name)?.found(found).expected(expected(name, wanted, "running"))]))
+}
+
+/// Programs that do nothing, whatever they are given.
+const IDLE: [&str; 4] = ["true", "false", "echo", "sleep"];
+
+/// Whether the program that a unit starts is one of these.
+fn runs(units: &Units, name: &str, programs: &Names) -> Result<Outcome, Unreadable> {
+    let commands = units.property(name, "Service", "ExecStart")?;
+    let expected = format!("{} running {}", printable(name.as_bytes()), programs.0.join(" or "));
+    let mut evidence = Vec::new();
+    let mut is_idle = true;
+    for command in &commands {
+        let program = program(&command.text);
+        let place = Evidence::at(&command.path).line(command.line).found(&command.text).expected(expected.clone());
+        if programs.0.iter().any(|wanted| is_same(wanted, &program)) {
+            return Ok(Outcome::pass(vec![place]));
+        }
+        is_idle &= IDLE.iter().any(|idle| ImagePath::new(&program).file_name() == idle.as_bytes());
+        evidence.push(place.because("another program starts in its place"));
+    }
+    Ok(match commands.first() {
+        // A generator makes the unit from a script, and what that starts is not followed.
+        None => Outcome::pass(vec![place(units, name)?.found("no command of its own")]),
+        Some(_) if is_idle => Outcome::fail(evidence),
+        Some(first) => {
+            let why = format!("what {} runs is not followed", printable(program(&first.text).as_bytes()));
+            Outcome::unknown(why, evidence)
+        }
+    })
+}
+
+/// The program of a command, without the characters before it and without quotes (`systemd.service(5)`).
+fn program(command: &str) -> String {
+    let text = command.trim_start_matches(['@', '-', ':', '+', '!', '|']);
+    match text.chars().next().filter(|quote| matches!(quote, '"' | '\'')) {
+        Some(quote) => text.split(quote).nth(1).unwrap_or_default().to_owned(),
+        None => text.split_ascii_whitespace().next().unwrap_or_default().to_owned(),
+    }
+}
+
+/// Whether two paths are of one program where `/bin`, `/sbin` and `/lib` are links into `/usr`; a name alone is looked up in the directories of
+/// programs.
+fn is_same(wanted: &str, program: &str) -> bool {
+    let merged = |path: &str| {
+        let path = path.strip_prefix("/usr").unwrap_or(path);
+        path.strip_prefix("/sbin/").map_or_else(|| path.to_owned(), |name| format!("/bin/{name}"))
+    };
+    let program = if program.contains('/') { program.to_owned() } else { format!("/bin/{program}") };
+    merged(wanted) == merged(&program)
 }
 
 fn state(units: &Units, name: &str, wanted: &[Enablement]) -> Result<Outcome, Unreadable> {
@@ -332,6 +395,34 @@ mod tests {
         assert_eq!(judged("name = 'a'\nenabled = false", &container, None).status, Status::Pass);
         let other = MemoryImage::new().file("/sbin/openrc", "x");
         assert_eq!(judged("name = 'a'\nenabled = false", &other, None).status, Status::Unknown);
+    }
+
+    #[test]
+    fn a_unit_that_starts_another_program_does_not_run_the_daemon() {
+        let with = |command: &str| {
+            let image = enabled_base()
+                .file("/usr/sbin/ad", "x")
+                .file("/opt/start", "x")
+                .file("/usr/bin/true", "x")
+                .file("/bin/true", "x");
+            let image = image.file("/sbin/ad", "x").file("/usr/bin/ad", "x");
+            image.file("/etc/systemd/system/a.service.d/x.conf", format!("[Service]\nExecStart=\nExecStart={command}\n"))
+        };
+        for (command, status) in [
+            ("/usr/sbin/ad -n", Status::Pass),
+            ("@-!/sbin/ad ad", Status::Pass),
+            ("\"/usr/bin/ad\" -n", Status::Pass),
+            ("/bin/true", Status::Fail),
+            ("-/usr/bin/true /usr/sbin/ad", Status::Fail),
+            ("/opt/start", Status::Unknown),
+            ("/opt/start /usr/sbin/ad", Status::Unknown),
+        ] {
+            let outcome = judged("name = 'a'\nstarts = true\nruns = '/usr/sbin/ad'", &with(command), None);
+            assert_eq!(outcome.status, status, "{command} {outcome:?}");
+        }
+        let wrong = |text: &str| toml::from_str::<Unit>(text).unwrap().flaw().is_some();
+        assert!(wrong("name = 'a'\nstarts = true\nruns = 'ad'"));
+        assert!(wrong("name = 'a'\nenabled = true\nruns = '/usr/sbin/ad'"));
     }
 
     #[test]

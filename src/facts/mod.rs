@@ -278,7 +278,7 @@ facts! {
     /// What cron runs as root.
     cron: Cron = cron::gather as Cron after Packages;
     /// The audit rules as they are loaded at boot.
-    audit: AuditRules = audit::gather as Audit;
+    audit: AuditRules = audit::gather as Audit after Units;
     /// The configuration of auditd.
     auditd: Auditd = auditd::gather as Auditd;
     /// The profiles of AppArmor.

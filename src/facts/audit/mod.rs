@@ -14,11 +14,11 @@ mod taken;
 pub use rules::{AuditRule, AuditRules, Generated};
 pub use taken::Recorded;
 
+use super::units::Value;
 use super::{Fact, Facts, Unreadable};
 use crate::image::Rootfs;
 use crate::path::ImagePath;
 use crate::syntax::audit_rules::{Line, parse};
-use crate::syntax::systemd_unit;
 
 /// The folder that augenrules merges.
 const FOLDER: &str = "/etc/audit/rules.d";
@@ -88,24 +88,51 @@ fn merged_files(root: Rootfs<'_>) -> Fact<Option<Vec<File>>> {
     Ok(Some(files))
 }
 
-/// Whether augenrules merges the folder: so says what starts with auditd, in its own unit or in the one made for it (audit 4).
+/// Whether augenrules merges the folder: so says what starts with auditd, in its own unit or in the one made for it (audit 4), with its
+/// drop-ins. A unit that is masked starts nothing, and says nothing.
 fn loader(facts: &Facts<'_>) -> Fact<bool> {
+    let units = facts.units()?;
     for (unit, key) in [("audit-rules.service", "ExecStart"), ("auditd.service", "ExecStartPost")] {
-        for folder in ["/etc/systemd/system", "/usr/lib/systemd/system", "/lib/systemd/system"] {
-            let path = ImagePath::new(folder).join(unit);
-            let content = match facts.root().read(&path) {
-                Ok(content) => content,
-                Err(error) if error.is_absent() => continue,
-                Err(error) => return Err(Unreadable::reading(&path, &error)),
-            };
-            let settings = systemd_unit::parse(&content).settings;
-            let commands = settings.iter().filter(|setting| setting.section == "Service" && setting.key == key);
-            let loads = |value: &String| value.contains("augenrules") || value.contains("auditctl");
-            if let Some(last) = commands.map(|setting| &setting.value).rfind(|value| loads(value)) {
-                return Ok(last.contains("augenrules"));
-            }
+        let commands = units.property(unit, "Service", key)?;
+        let loads = |value: &&Value| value.text.contains("augenrules") || value.text.contains("auditctl");
+        if let Some(last) = commands.iter().rfind(loads) {
+            return Ok(last.text.contains("augenrules"));
         }
     }
     // Nothing says: the folder is what every distribution's own unit merges.
     Ok(true)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::facts::{FactId, Target};
+    use crate::image::{MemoryImage, Rootfs};
+
+    /// Where the rules are taken from.
+    fn origin(image: &MemoryImage) -> Option<String> {
+        let image = image.clone().file("/etc/audit/rules.d/a.rules", "-w /folder -p wa\n").file(MERGED, "-w /file -p wa\n");
+        let target = Target::image(Rootfs::new(&image), jiff::civil::date(2026, 1, 1));
+        let facts = Facts::gather(target, |_, needs| needs.fact(FactId::Audit));
+        Some(facts.audit().unwrap().rules.first()?.path.to_string())
+    }
+
+    #[test]
+    fn a_masked_unit_is_masked_and_no_character_device() {
+        let unit = "[Service]\nExecStart=/sbin/auditd\nExecStartPost=-/sbin/auditctl -R /etc/audit/audit.rules\n";
+        let image = MemoryImage::new().file("/usr/lib/systemd/system/auditd.service", unit);
+        assert_eq!(origin(&image).as_deref(), Some("/etc/audit/audit.rules"));
+        let image = image.link("/etc/systemd/system/auditd.service", "/dev/null");
+        assert_eq!(origin(&image).as_deref(), Some("/etc/audit/rules.d/a.rules"));
+    }
+
+    #[test]
+    fn a_drop_in_says_how_rules_are_loaded() {
+        let unit = "[Service]\nExecStart=/sbin/auditd\nExecStartPost=-/sbin/augenrules --load\n";
+        let image = MemoryImage::new().file("/usr/lib/systemd/system/auditd.service", unit);
+        assert_eq!(origin(&image).as_deref(), Some("/etc/audit/rules.d/a.rules"));
+        let drop_in = "[Service]\nExecStartPost=\nExecStartPost=/sbin/auditctl -R /etc/audit/audit.rules\n";
+        let image = image.file("/etc/systemd/system/auditd.service.d/x.conf", drop_in);
+        assert_eq!(origin(&image).as_deref(), Some("/etc/audit/audit.rules"));
+    }
 }
