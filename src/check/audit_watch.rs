@@ -38,6 +38,7 @@ impl Kind for AuditWatch {
         let perms = self.perms.as_deref().unwrap_or("wa");
         (perms.is_empty() || !perms.chars().all(|perm| "rwxa".contains(perm)))
             .then(|| format!("'{perms}' are no permissions out of rwxa"))
+            .or_else(|| self.path.not_whole())
     }
 }
 

@@ -135,6 +135,9 @@ impl Kind for File {
         if self.or_no_login && self.owner.is_none() && self.group.is_none() {
             return Some("'or-no-login' widens 'owner' and 'group', of which neither is given".into());
         }
+        if let Some(wrong) = self.path.not_whole() {
+            return Some(wrong);
+        }
         (!asks).then(|| "it asks nothing of the file; known: exists, kind, mode-within, mode-has, owner, group, empty".into())
     }
 }

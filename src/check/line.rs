@@ -74,7 +74,8 @@ impl Kind for Line {
     }
 
     fn flaw(&self) -> Option<String> {
-        (self.has.is_none() && self.lacks.is_none()).then(|| "it asks nothing of the lines; known: has, lacks".into())
+        let asks_nothing = self.has.is_none() && self.lacks.is_none();
+        asks_nothing.then(|| "it asks nothing of the lines; known: has, lacks".into()).or_else(|| self.path.not_whole())
     }
 }
 

@@ -126,6 +126,6 @@ impl Kind for ShellVariable {
     }
 
     fn flaw(&self) -> Option<String> {
-        self.matcher().flaw()
+        self.path.not_whole().or_else(|| self.matcher().flaw())
     }
 }

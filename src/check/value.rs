@@ -60,6 +60,15 @@ impl JsonSchema for Scalar {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Names(pub Vec<String>);
 
+impl Names {
+    /// Why these are no paths of an image, if one is not: paths begin at its root.
+    #[must_use]
+    pub fn not_whole(&self) -> Option<String> {
+        let wrong = self.0.iter().find(|path| !path.starts_with(['/', '{']))?;
+        Some(format!("'{wrong}' is no whole path; paths begin at the root of the image: '/{wrong}'"))
+    }
+}
+
 impl Serialize for Names {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         match self.0.as_slice() {

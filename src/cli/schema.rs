@@ -2,6 +2,7 @@
 
 use std::io::Read as _;
 
+use anyhow::bail;
 use clap::ValueEnum;
 use flate2::read::GzDecoder;
 
@@ -15,7 +16,7 @@ use crate::gate::Exit;
   karat schema scan                          # what `karat scan --format json` writes")]
 pub(super) struct Args {
     /// The kind of file
-    kind: Kind,
+    kind: Option<Kind>,
 }
 
 /// The kinds of files that have a schema.
@@ -42,7 +43,12 @@ macro_rules! packed {
 }
 
 pub(super) fn run(arguments: &Args, terminal: &Terminal) -> anyhow::Result<Exit> {
-    let packed: &[u8] = match arguments.kind {
+    let Some(kind) = arguments.kind else {
+        let known = Kind::value_variants().iter().filter_map(ValueEnum::to_possible_value);
+        let known: Vec<String> = known.map(|kind| kind.get_name().to_owned()).collect();
+        bail!("name the kind of file: karat schema {}", known.join("|"));
+    };
+    let packed: &[u8] = match kind {
         Kind::Rules => packed!("rules"),
         Kind::Config => packed!("config"),
         Kind::Waivers => packed!("waivers"),

@@ -39,8 +39,9 @@ impl fmt::Display for Mistake {
             write!(out, "\n  ┌ {}:{}:{}", self.file, self.line, self.column)?;
         }
         if let Some((text, width)) = &self.excerpt {
-            let marks = "^".repeat((*width).max(1));
-            write!(out, "\n  │ {text}\n  │ {:indent$}{marks}", "", indent = self.column.saturating_sub(1))?;
+            let (shown, indent, width) = window(text, self.column.saturating_sub(1), *width);
+            let marks = "^".repeat(width.max(1));
+            write!(out, "\n  │ {shown}\n  │ {:indent$}{marks}", "")?;
         }
         if let Some(help) = &self.help {
             write!(out, "\n  = help: {help}")?;
@@ -125,6 +126,9 @@ impl<'t> Document<'t> {
             let help = nearest(&name, known).map(|near| format!("you may have meant '{near}'"));
             return Err(self.mistake_in(span, format!("'{name}' is no parameter of this rule"), help));
         }
+        if let Some((span, digits)) = decimal_mode(&value) {
+            return Err(self.refuse_decimal(span, &digits));
+        }
         self.read_value(&value)
     }
 
@@ -136,6 +140,18 @@ impl<'t> Document<'t> {
 
     fn root(&self) -> Option<&DeTable<'t>> {
         self.tree.get_ref().as_table()
+    }
+
+    /// The first mode at or below a path that is a decimal number: 644 has the bits of 0o1204.
+    #[must_use]
+    pub fn decimal_mode(&self, path: &[Step<'_>]) -> Option<Mistake> {
+        self.value(path).and_then(decimal_mode).map(|(span, digits)| self.refuse_decimal(span, &digits))
+    }
+
+    fn refuse_decimal(&self, span: Range<usize>, digits: &str) -> Mistake {
+        let help =
+            digits.bytes().all(|digit| matches!(digit, b'0'..=b'7')).then(|| format!("write 0o{digits}, or \"0{digits}\""));
+        self.mistake_in(span, format!("a mode is octal, and {digits} is a decimal number"), help)
     }
 
     /// The entries of the table at a path, with their places.
@@ -221,6 +237,44 @@ fn substitute<'t>(
     }
 }
 
+/// Characters of a line that are shown before the place that is meant, and from it on.
+const SHOWN: (usize, usize) = (80, 120);
+
+/// What is shown of a line, where in that the place begins, and how much of it is there.
+fn window(line: &str, start: usize, width: usize) -> (String, usize, usize) {
+    let from = start.saturating_sub(SHOWN.0);
+    let mut shown: String = line.chars().skip(from).take(start - from + SHOWN.1).collect();
+    let mut indent = start - from;
+    if from > 0 {
+        shown.insert(0, '…');
+        indent += 1;
+    }
+    if line.chars().count() > start + SHOWN.1 {
+        shown.push('…');
+    }
+    (shown, indent, width.min(SHOWN.1))
+}
+
+/// A mode that is written as a decimal number, which has other bits than its digits seem to say.
+fn decimal_mode(value: &Spanned<DeValue<'_>>) -> Option<(Range<usize>, String)> {
+    match value.get_ref() {
+        DeValue::Table(table) => table.iter().find_map(|(key, inner)| {
+            let is_mode = ["mode", "mode-within", "mode-has", "masks"].iter().any(|name| {
+                let before = key.get_ref().strip_suffix(name);
+                before.is_some_and(|before| before.is_empty() || before.ends_with('-'))
+            });
+            match inner.get_ref() {
+                DeValue::Integer(number) if is_mode && number.radix() == 10 && number.as_str().len() > 1 => {
+                    Some((inner.span(), number.as_str().to_owned()))
+                }
+                _ => decimal_mode(inner),
+            }
+        }),
+        DeValue::Array(array) => array.iter().find_map(decimal_mode),
+        _ => None,
+    }
+}
+
 fn mistake_of(name: &str, text: &str, message: &str, span: Option<Range<usize>>) -> Mistake {
     let mut mistake = match span {
         Some(span) => place(name, text, span),
@@ -245,7 +299,24 @@ pub fn reword(message: &str) -> (String, Option<String>) {
     if let Some(field) = message.strip_prefix("missing field `").and_then(|rest| rest.strip_suffix('`')) {
         return (format!("the key '{field}' is missing"), None);
     }
-    (message.lines().next().unwrap_or_default().to_owned(), None)
+    (plain(message.lines().next().unwrap_or_default()), None)
+}
+
+/// The types of the language in words of a person: `expected i64` is a whole number.
+fn plain(message: &str) -> String {
+    let Some((found, expected)) = message.rsplit_once("expected ") else { return message.to_owned() };
+    let expected = match expected {
+        "i8" | "i16" | "i32" | "i64" | "i128" | "isize" => "a whole number",
+        "u8" | "u16" | "u32" | "u64" | "u128" | "usize" => "a whole number that is not negative",
+        "f32" | "f64" => "a number",
+        "a boolean" => "true or false",
+        "a string" | "string" => "a text",
+        "a sequence" => "a list",
+        "a map" => "a table",
+        other if other.starts_with("struct ") => "a table",
+        other => other,
+    };
+    format!("{found}expected {expected}")
 }
 
 fn place(name: &str, text: &str, span: Range<usize>) -> Mistake {
@@ -316,6 +387,31 @@ mod tests {
     fn a_value_of_the_wrong_type_is_pointed_at() {
         let mistake = Document::parse("x", "at-most = 'four'").unwrap().read::<Sample>().unwrap_err();
         assert_eq!((mistake.line, mistake.column), (1, 11));
+    }
+
+    #[test]
+    fn a_type_is_named_in_words() {
+        let mistake = Document::parse("x", "at-most = 'four'").unwrap().read::<Sample>().unwrap_err();
+        assert_eq!(mistake.message, "invalid type: string \"four\", expected a whole number");
+        assert_eq!(
+            Document::parse("x", "name = 4").unwrap().read::<Sample>().unwrap_err().message.rsplit(", ").next(),
+            Some("expected a text")
+        );
+    }
+
+    #[test]
+    fn of_a_long_line_only_the_place_is_shown() {
+        let text = format!("name = '{}'\nat_most = [{}]\n", "x".repeat(10), "1,".repeat(100_000));
+        let mistake = Document::parse("x", &text).unwrap().read::<Sample>().unwrap_err();
+        assert!(mistake.to_string().len() < 1_000, "{}", mistake.to_string().len());
+        let text = format!("a = [{} nonsense {}]", "1,".repeat(100_000), "1,".repeat(100_000));
+        let mistake = Document::parse("x", &text).err().unwrap();
+        let shown = mistake.to_string();
+        assert!(shown.len() < 1_000 && shown.contains("nonsense"), "{} {}", shown.len(), mistake.column);
+        let lines: Vec<&str> = shown.lines().collect();
+        let (line, marks) = (lines[2], lines[3]);
+        let at = marks.chars().position(|mark| mark == '^').unwrap();
+        assert_eq!(line.chars().skip(at).take(8).collect::<String>(), "nonsense", "{shown}");
     }
 
     #[test]

@@ -60,7 +60,7 @@ pub enum ReadError {
     #[error("the link leads to nothing")]
     Dangling,
     /// Too many links, or a circle of them.
-    #[error("too many links")]
+    #[error("the link leads to itself, or through too many others")]
     LinkLoop,
     /// Something that is not read: a FIFO, a device, a directory where a file belongs.
     #[error("it is a {}, not a {}", .found.name(), .wanted.name())]

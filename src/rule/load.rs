@@ -56,6 +56,7 @@ pub fn read_pack(name: &str, text: &str) -> Result<Vec<Arc<Rule>>, Vec<Mistake>>
                 mistakes.extend(check.flaw().map(|flaw| document.mistake(&at("check"), flaw, None)));
                 for (number, example) in rule.example.iter().enumerate() {
                     let place = [Step::Key("rule"), Step::Index(index), Step::Key("example"), Step::Index(number)];
+                    mistakes.extend(document.decimal_mode(&place));
                     mistakes.extend(flaw_of(example, rule).map(|flaw| document.mistake(&place, flaw, None)));
                 }
             }
@@ -99,6 +100,30 @@ mod tests {
     fn a_mode_that_is_none_is_pointed_at() {
         let found = mistakes("check.file = { path = '/x', mode-within = '0680' }\n");
         assert_eq!((found[0].line, found[0].column), (5, 43), "{}", found[0]);
+    }
+
+    #[test]
+    fn a_decimal_mode_is_refused_wherever_it_stands() {
+        for (line, text) in [
+            (5, "check.file = { path = '/x', mode-within = 644 }\n"),
+            (6, "params.mode = 644\ncheck.file = { path = '/x', mode-within = { param = 'mode' } }\n"),
+            (8, "check.file = { path = '/x', exists = true }\n[[rule.example]]\nverdict = 'pass'\nfiles.'/x' = { mode = 600 }\n"),
+        ] {
+            let text = text.replace("verdict", "name = 'n'\nverdict");
+            let line = if line == 8 { 9 } else { line };
+            let found = mistakes(&text);
+            assert!(found.iter().any(|found| found.line == line && found.message.contains("octal")), "{} {text}", found[0]);
+        }
+        let help = mistakes("check.file = { path = '/x', mode-within = 644 }\n").remove(0).help;
+        assert_eq!(help.as_deref(), Some("write 0o644, or \"0644\""));
+    }
+
+    #[test]
+    fn a_path_has_to_be_whole() {
+        for check in ["file = { path = 'etc/x', exists = true }", "line = { path = ['/etc/y', 'etc/x'], has = 'a' }"] {
+            let found = mistakes(&format!("check.{check}\n"));
+            assert!(found[0].message.contains("'etc/x'") && found[0].message.contains("/etc/x"), "{}", found[0]);
+        }
     }
 
     #[test]

@@ -39,6 +39,7 @@ pub(super) fn choose(
         wanted.push(catalogue.rule(id)?);
     }
     let added = add_controls(&mut benchmark, wanted.into_iter());
+    project.check(&benchmark, &catalogue.rules, judged)?;
     let project = project.choices(&benchmark.id)?;
     let choice = Choice {
         level: judged.level.or(project.level),

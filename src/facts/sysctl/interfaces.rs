@@ -98,7 +98,9 @@ impl Sysctl {
         let mut lines: Vec<Setting> = self.layers.iter().flat_map(|layer| layer.of_interfaces(parameter)).collect();
         let is_any = |line: &Setting| Scoped::of(line.key.as_bytes()).is_some_and(|line| line.scope == b"*");
         if parameter.scope == b"all" && !lines.iter().any(is_any) {
-            lines.extend(self.configured(&parameter.in_scope(b"default")).ok().flatten());
+            // One that only follows what is set for all says nothing of its own.
+            let default = self.configured(&parameter.in_scope(b"default")).ok().flatten();
+            lines.extend(default.filter(|line| line.along_with.is_none()));
         }
         lines
     }
@@ -167,7 +169,7 @@ mod tests {
         assert_eq!(found("net.ipv4.conf.eth0.forwarding=1\nnet.ipv4.ip_forward=0\n", "net/ipv4/ip_forward"), [line]);
         let line = at("net/ipv6/conf/eth0/forwarding", 1, 1);
         let text = "net.ipv6.conf.eth0.forwarding=1\nnet.ipv6.conf.all.forwarding=0\n";
-        assert_eq!(found(text, "net/ipv6/conf/all/forwarding"), [line, at("net/ipv6/conf/default/forwarding", 2, 0)]);
+        assert_eq!(found(text, "net/ipv6/conf/all/forwarding"), [line]);
     }
 
     #[test]

@@ -188,3 +188,32 @@ fn a_project_file_with_mistakes() {
     refused(&place, "scan root --rules ours --config other.toml", &["cannot read other.toml"]);
     assert_eq!(place.karat("scan root --rules ours --no-config").code, 0);
 }
+
+#[test]
+fn what_a_project_file_asks_of_a_benchmark_is_pointed_at() {
+    let place = Place::new();
+    let scan = "scan root --benchmark cis-debian-12";
+    place.write("karat.toml", "[benchmark.cis-debian-12]\nlevel = 9\n");
+    refused(&place, scan, &["karat.toml:2:1", "no level 9", "1, 2"]);
+    place.write("karat.toml", "[benchmark.cis-debian-12]\nprofile = 'desk'\n");
+    refused(&place, scan, &["karat.toml:2:1", "no profile 'desk'"]);
+    place.write("karat.toml", "[benchmark.cis-debian-12]\nvalues.ssh-max-auth-tries.valu = 3\n");
+    refused(&place, scan, &["karat.toml:2:27", "no parameter 'valu'", "'value'"]);
+    place.write("karat.toml", "[benchmark.cis-debian-12]\nvalues.ssh-max-auth-tris.value = 3\n");
+    refused(&place, scan, &["karat.toml:2:8", "'ssh-max-auth-tries'"]);
+    place.write("karat.toml", "[benchmark.cis-debian-12]\nvalues.ssh-max-auth-tries.value = 'three'\n");
+    refused(&place, scan, &["karat.toml:2:27", "a whole number"]);
+}
+
+#[test]
+fn types_are_named_in_words_and_kinds_are_listed() {
+    let place = Place::new();
+    let run = refused(
+        &place,
+        "scan root --benchmark cis-debian-12 --set ssh-max-auth-tries.value=abc",
+        &["ssh-max-auth-tries", "abc", "a whole number"],
+    );
+    assert!(!run.err.contains("i64"), "{}", run.err);
+    refused(&place, "schema", &["rules", "benchmark", "config", "waivers", "scan"]);
+    refused(&place, "explain ssh-max-auth-tris", &["'ssh-max-auth-tries'"]);
+}

@@ -1,8 +1,10 @@
 //! What a scan writes, where, and with which exit code.
 
 use std::fs::{self, File};
+use std::os::unix::process::ExitStatusExt as _;
 use std::process::{Command, Stdio};
 
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
 use super::{Place, karat};
@@ -171,4 +173,31 @@ fn a_project_file_is_read_where_it_lies_and_the_command_line_goes_before_it() {
     assert_eq!(place.karat("scan root --no-config --rules ours --fail-on low").code, 1);
     let run = place.karat("scan root --today 2027-01-01");
     assert!(run.code == 1 && run.out.contains("w.toml:1"), "{}", run.out);
+}
+
+#[test]
+fn a_signal_leaves_the_old_report_or_the_whole_new_one() {
+    let place = Place::new();
+    let mut interrupted = 0;
+    for (number, signal) in [Signal::TERM, Signal::INT].into_iter().cycle().take(12).enumerate() {
+        place.write("report.sarif", "the old one");
+        let before = place.names();
+        let mut command = Command::new(env!("CARGO_BIN_EXE_karat"));
+        let arguments = ["scan", "root", "--benchmark", "cis-debian-12", "--output", "sarif=report.sarif", "--quiet"];
+        let mut child = command
+            .args(arguments)
+            .current_dir(place.directory.path())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        // From before the first byte is read to after the last one is written.
+        std::thread::sleep(std::time::Duration::from_millis(number as u64 * 40));
+        kill_process(Pid::from_child(&child), signal).unwrap();
+        interrupted += usize::from(child.wait().unwrap().signal() == Some(signal.as_raw()));
+        let report = fs::read_to_string(place.path("report.sarif")).unwrap();
+        assert!(report == "the old one" || json(&report)["version"] == "2.1.0", "{report}");
+        assert_eq!(place.names(), before);
+    }
+    assert!(interrupted > 0, "no run was interrupted");
 }
