@@ -87,8 +87,7 @@ fn by_rules(selected: &SelectedControl, said: &BTreeMap<*const Instance, &Outcom
     let judged: Vec<(&Arc<Instance>, Severity, &Outcome)> = (selected.rules.iter())
         .filter_map(|(instance, severity)| said.get(&Arc::as_ptr(instance)).map(|outcome| (instance, *severity, *outcome)))
         .collect();
-    let combined =
-        Outcome::all(judged.iter().map(|(_, _, outcome)| Outcome { evidence: Vec::new(), ..(*outcome).clone() }).collect());
+    let combined = Outcome::all(judged.iter().map(|(_, _, outcome)| Outcome { evidence: Vec::new(), ..(*outcome).clone() }));
     finding.status = combined.status;
     finding.reason = combined.reason;
     let open = |outcome: &Outcome| !matches!(outcome.status, Status::Pass | Status::NotApplicable);

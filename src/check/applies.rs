@@ -122,20 +122,14 @@ impl Applies {
                 Ok(os) => decide(selector.fits(&os.id, &os.version), format!("the system is {} {}", os.id, os.version)),
                 Err(unreadable) => unknown(&unreadable),
             },
-            Self::File(patterns) => Outcome::any(
-                patterns
-                    .0
-                    .iter()
-                    .map(|pattern| match facts.files(pattern) {
-                        Ok(found) => {
-                            let met = found.iter().any(|state| !state.dangling);
-                            let path = ImagePath::new(pattern);
-                            decide(met, format!("{path} {}", if met { "exists" } else { "does not exist" }))
-                        }
-                        Err(unreadable) => unknown(&unreadable),
-                    })
-                    .collect(),
-            ),
+            Self::File(patterns) => Outcome::any(patterns.0.iter().map(|pattern| match facts.files(pattern) {
+                Ok(found) => {
+                    let met = found.iter().any(|state| !state.dangling);
+                    let path = ImagePath::new(pattern);
+                    decide(met, format!("{path} {}", if met { "exists" } else { "does not exist" }))
+                }
+                Err(unreadable) => unknown(&unreadable),
+            })),
             Self::Firewall(tools) => match facts.firewall().and_then(|firewall| instead(firewall, tools)) {
                 Ok(None) => decide(true, String::new()),
                 Ok(Some(other)) => decide(false, format!("{} is in use", other.name())),
@@ -167,8 +161,8 @@ impl Applies {
                     if running { "the machine is running: judge the snapshot" } else { "the image is not running" }.into(),
                 )
             }
-            Self::All(inner) => Outcome::all(inner.iter().map(|applies| applies.evaluate(facts)).collect()),
-            Self::Any(inner) => Outcome::any(inner.iter().map(|applies| applies.evaluate(facts)).collect()),
+            Self::All(inner) => Outcome::all(inner.iter().map(|applies| applies.evaluate(facts))),
+            Self::Any(inner) => Outcome::any(inner.iter().map(|applies| applies.evaluate(facts))),
             Self::Not(inner) => inner.evaluate(facts).negate(),
         }
     }

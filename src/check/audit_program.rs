@@ -80,7 +80,7 @@ impl Kind for AuditProgram {
             audit_call::judge(rules, rules.executing(program, &filters), &program.to_string(), expected)
         });
         // What is not recorded fails, whatever else there may be.
-        Ok(Outcome::all(outcomes.chain(doubt.map(|reason| Outcome::unknown(reason, Vec::new()))).collect()))
+        Ok(Outcome::all(outcomes.chain(doubt.map(|reason| Outcome::unknown(reason, Vec::new())))))
     }
 
     fn flaw(&self) -> Option<String> {

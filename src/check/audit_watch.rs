@@ -31,7 +31,7 @@ impl Kind for AuditWatch {
             Ok(rules) => rules,
             Err(outcome) => return Ok(*outcome),
         };
-        Ok(Outcome::all(self.path.0.iter().map(|path| self.judge(facts, rules, path)).collect()))
+        Ok(Outcome::all(self.path.0.iter().map(|path| self.judge(facts, rules, path))))
     }
 
     fn flaw(&self) -> Option<String> {
@@ -54,7 +54,7 @@ impl AuditWatch {
             .into_iter()
             .map(|arch| audit_call::judge(rules, rules.watching(&real, perms, &arch), path, format!("-w {path} -p {perms}")));
         // Most rules are about both architectures: one piece of evidence says it.
-        let mut outcome = Outcome::all(outcomes.collect());
+        let mut outcome = Outcome::all(outcomes);
         outcome.evidence.dedup();
         outcome.total = outcome.evidence.len() as u64;
         outcome

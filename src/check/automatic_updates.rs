@@ -38,6 +38,6 @@ impl Kind for AutomaticUpdates {
             let evidence = Evidence::at(&updater.path).line_opt(updater.line).found(&updater.found).expected(expected);
             Outcome::decide(updater.on == (self.wanted == Wanted::On), vec![evidence])
         });
-        Ok(if self.wanted == Wanted::On { Outcome::any(judged.collect()) } else { Outcome::all(judged.collect()) })
+        Ok(if self.wanted == Wanted::On { Outcome::any(judged) } else { Outcome::all(judged) })
     }
 }

@@ -73,7 +73,7 @@ impl Kind for CloudwatchAgent {
                 vec![Evidence::at(&first).found(found).expected(format!("a section {wanted} that collects something"))],
             )
         });
-        Ok(Outcome::all(judged.collect()))
+        Ok(Outcome::all(judged))
     }
 
     fn flaw(&self) -> Option<String> {

@@ -29,7 +29,7 @@ impl Kind for Coredump {
         };
         let observed = found.map(|found| Observed::new(&found.text).with_number(found.number));
         let judged = self.matcher().judge(observed.as_ref(), place.because(&self.option));
-        Ok(Outcome::all(settings.broken.iter().map(unknown).chain([judged]).collect()))
+        Ok(Outcome::all(settings.broken.iter().map(unknown).chain([judged])))
     }
 
     fn flaw(&self) -> Option<String> {

@@ -44,7 +44,7 @@ impl Kind for Cron {
             return Ok(Outcome::pass(right));
         }
         if !cron.doubts.is_empty() {
-            return Ok(Outcome::all(cron.doubts.iter().map(unknown).collect()));
+            return Ok(Outcome::all(cron.doubts.iter().map(unknown)));
         }
         if wrong.is_empty() {
             wrong.push(Evidence::at(&ImagePath::new("/etc/crontab")).found("no such job").expected(expected));

@@ -77,7 +77,7 @@ impl Kind for CryptoProperty {
             let observed = property.place.as_ref().map(|_| Observed::new(property.items.join(" ")).with_list(property.items));
             self.matcher().judge(observed.as_ref(), place.because(&name))
         };
-        Ok(Outcome::all(found.into_iter().map(judge).collect()))
+        Ok(Outcome::all(found.into_iter().map(judge)))
     }
 
     fn flaw(&self) -> Option<String> {

@@ -68,9 +68,9 @@ impl Kind for Groups {
         if chosen.is_empty() {
             return Ok(self.when_none.outcome(&file, "no such group"));
         }
-        let mut wrong: Vec<Outcome> = chosen.iter().flat_map(|group| self.judge(group, accounts)).collect();
-        wrong.extend(self.twins(&chosen));
-        if wrong.is_empty() {
+        let one_by_one = chosen.iter().flat_map(|group| self.judge(group, accounts));
+        let mut wrong = one_by_one.chain(self.twins(&chosen)).peekable();
+        if wrong.peek().is_none() {
             let found = format!("{} groups, all of them as they should be", chosen.len());
             return Ok(Outcome::pass(vec![Evidence::at(&file).found(found)]));
         }
@@ -117,7 +117,7 @@ impl Groups {
                     .map(|evidence| evidence.expected(format!("nobody in the group {}", group.name)))
                     .collect();
                 if !group.members.is_empty() {
-                    let found = format!("{}: {}", group.name, group.members.join(","));
+                    let found = format!("{}: {}", group.name, group.members);
                     evidence.insert(0, place(group).found(found).expected("no members"));
                 }
                 if !evidence.is_empty() {
@@ -133,10 +133,9 @@ impl Groups {
     }
 
     /// Groups that share what has to be unique.
-    fn twins(&self, chosen: &[&Group]) -> Vec<Outcome> {
-        let Some(unique) = self.unique else { return Vec::new() };
+    fn twins(&self, chosen: &[&Group]) -> impl Iterator<Item = Outcome> {
         let mut seen: BTreeMap<String, Vec<&Group>> = BTreeMap::new();
-        for group in chosen {
+        for (unique, group) in self.unique.into_iter().flat_map(|unique| chosen.iter().map(move |group| (unique, *group))) {
             let key = match unique {
                 Unique::Gid => format!("gid {}", group.gid),
                 Unique::Name => format!("the name {}", group.name),
@@ -144,12 +143,10 @@ impl Groups {
             seen.entry(key).or_default().push(group);
         }
         let shared = seen.into_iter().filter(|(_, groups)| groups.len() > 1);
-        shared
-            .map(|(key, groups)| {
-                let expected = format!("{key} only once");
-                Outcome::fail(groups.iter().map(|group| place(group).found(&group.name).expected(&expected)).collect())
-            })
-            .collect()
+        shared.map(|(key, groups)| {
+            let expected = format!("{key} only once");
+            Outcome::all(groups.into_iter().map(|group| Outcome::fail(vec![place(group).found(&group.name).expected(&expected)])))
+        })
     }
 }
 

@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::accounts::{OneOrMore, Selection, Who, pattern};
+use super::accounts::{MAX_HOMES, OneOrMore, Selection, Who, pattern, too_many};
 use super::{Kind, Mode, Names, unknown};
 use crate::facts::accounts::Account;
 use crate::facts::{Facts, FileState, Needs, Unreadable};
@@ -37,14 +37,14 @@ impl Kind for HomeFiles {
     fn needs(&self, facts: &Facts<'_>, needs: &mut Needs) {
         self.selection().needs(needs);
         let chosen = self.selection().of(facts).unwrap_or_default();
-        chosen.iter().flat_map(|user| self.patterns(user)).for_each(|pattern| needs.files(pattern));
+        chosen.iter().take(MAX_HOMES).flat_map(|user| self.patterns(user)).for_each(|pattern| needs.files(pattern));
     }
 
     fn verdict(&self, facts: &Facts<'_>) -> Result<Outcome, Unreadable> {
         let chosen = self.selection().of(facts)?;
         let mut seen = 0_u64;
-        let mut wrong = Vec::new();
-        for user in &chosen {
+        let mut wrong: Vec<Outcome> = too_many(chosen.len()).into_iter().collect();
+        for user in chosen.iter().take(MAX_HOMES) {
             if std::str::from_utf8(&user.home).is_err() {
                 let reason = "a home directory whose name is not UTF-8 is not looked at";
                 wrong.push(Outcome::unknown(reason, vec![super::accounts::place(user).found(&user.home)]));
@@ -117,5 +117,28 @@ impl HomeFiles {
             ask((found == own) == wanted, format!("{what} {found}"), format!("{what} {own}"));
         }
         Some(Outcome::all(outcomes))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::facts::Target;
+    use crate::image::{MemoryImage, Rootfs};
+
+    #[test]
+    fn more_home_directories_than_are_looked_at_are_unknown() {
+        let passwd = |count| (0..count).map(|id| format!("u{id}:x:{}:1::/h/{id}:/bin/sh\n", 1_000 + id)).collect::<String>();
+        let check: HomeFiles = toml::from_str("who = 'interactive'\nfiles = '.netrc'\nexists = false").unwrap();
+        let judged = |image: &MemoryImage| {
+            let target = Target::image(Rootfs::new(image), jiff::civil::date(2026, 1, 1));
+            check.evaluate(&Facts::gather(target, |facts, needs| check.needs(facts, needs)))
+        };
+        let few = MemoryImage::new().file("/etc/passwd", passwd(MAX_HOMES));
+        let many = MemoryImage::new().file("/etc/passwd", passwd(MAX_HOMES + 1));
+        assert_eq!(judged(&few).status, Status::Pass);
+        let reason = "of 2001 home directories only the first 2000 are looked at";
+        assert_eq!((judged(&many).status, judged(&many).reason.as_deref()), (Status::Unknown, Some(reason)));
+        assert_eq!(judged(&many.file("/h/7/.netrc", "x")).status, Status::Fail);
     }
 }

@@ -73,7 +73,7 @@ impl Kind for Journald {
         if settings.broken.is_empty() {
             return Ok(judged);
         }
-        Ok(Outcome::all(settings.broken.iter().map(unknown).chain([judged]).collect()))
+        Ok(Outcome::all(settings.broken.iter().map(unknown).chain([judged])))
     }
 
     fn flaw(&self) -> Option<String> {

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::accounts::exactly;
+use super::accounts::{MAX_HOMES, exactly, too_many};
 use super::host_keys::HostKeys;
 use super::{Kind, NamePattern, Names, Pattern, unknown};
 use crate::facts::{FactId, Facts, FileState, Needs, Unreadable};
@@ -73,6 +73,8 @@ impl Kind for Leftover {
         {
             doubts.push(unknown(&unreadable));
         }
+        let homes = self.homes(facts);
+        doubts.extend(too_many(homes.len()));
         let patterns = self.patterns(facts);
         for pattern in &patterns {
             match self.look(pattern, facts) {
@@ -112,7 +114,19 @@ impl Leftover {
             let halves = [HostKeys::Private, HostKeys::Public];
             patterns.extend(halves.into_iter().flat_map(|half| half.patterns(facts).unwrap_or_default()));
         }
-        let Some(Names(names)) = &self.home else { return patterns };
+        let homes = self.homes(facts);
+        if let Some(Names(names)) = &self.home {
+            let below = |home: &'_ String| names.iter().map(|name| format!("{home}/{name}")).collect::<Vec<_>>();
+            patterns.extend(homes.iter().take(MAX_HOMES).flat_map(below));
+        }
+        patterns
+    }
+
+    /// The patterns of the home directories, sorted.
+    fn homes(&self, facts: &Facts<'_>) -> Vec<String> {
+        if self.home.is_none() {
+            return Vec::new();
+        }
         let mut homes = vec!["/home/*".to_owned(), "/root".to_owned()];
         for user in facts.accounts().map(|accounts| accounts.users.as_slice()).unwrap_or_default() {
             let Some(home) = user.home_path() else { continue };
@@ -123,8 +137,7 @@ impl Leftover {
         }
         homes.sort();
         homes.dedup();
-        patterns.extend(homes.iter().flat_map(|home| names.iter().map(move |name| format!("{home}/{name}"))));
-        patterns
+        homes
     }
 
     /// What counts of one pattern, and what it cannot be told of.
@@ -136,8 +149,10 @@ impl Leftover {
                     left.insert(state.path.clone(), Evidence::at(&state.path).found(found).expected("nothing"));
                 }
                 Ok(Some(found)) => {
+                    // Both are sorted: of very many files not each is looked for among all.
                     let contents = facts.contents(pattern)?;
-                    let Some(content) = contents.iter().find(|file| file.path == state.path) else { continue };
+                    let at = contents.binary_search_by(|file| file.path.cmp(&state.path)).ok();
+                    let Some(content) = at.and_then(|at| contents.get(at)) else { continue };
                     match &content.content {
                         Ok(content) => {
                             if let Some(line) = self.line(content) {

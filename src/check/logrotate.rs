@@ -52,7 +52,7 @@ impl Kind for Logrotate {
         outcomes.extend(self.all_read.map(|wanted| judge_read(logrotate, wanted)));
         let judged = Outcome::all(outcomes);
         if judged.status == Status::Pass && !logrotate.doubts.is_empty() {
-            return Ok(Outcome::all(logrotate.doubts.iter().map(unknown).collect()));
+            return Ok(Outcome::all(logrotate.doubts.iter().map(unknown)));
         }
         Ok(judged)
     }

@@ -64,7 +64,7 @@ fn configured(server: &MailServer) -> Outcome {
         let seen = seen.expected("loopback addresses only").because(format!("{}; {unit} is started", listener.because));
         Outcome::decide(listener.is_loopback(), vec![seen])
     };
-    Outcome::all(listeners.iter().map(judge).collect())
+    Outcome::all(listeners.iter().map(judge))
 }
 
 /// What listens now; nothing where the machine does not run.

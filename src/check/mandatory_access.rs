@@ -65,7 +65,7 @@ impl Kind for AppArmor {
             let met = self.modes.iter().any(|mode| mode == profile.mode.name());
             Outcome::decide(met, vec![Evidence::at(&profile.path).line(profile.line).found(found).expected(&expected)])
         };
-        Ok(Outcome::all(profiles.iter().map(judge).collect()))
+        Ok(Outcome::all(profiles.iter().map(judge)))
     }
 
     fn flaw(&self) -> Option<String> {

@@ -304,11 +304,11 @@ impl Check {
     /// Judges, from gathered facts alone.
     #[must_use]
     pub fn evaluate(&self, facts: &Facts<'_>) -> Outcome {
-        let each = |inner: &[Self]| inner.iter().map(|check| check.evaluate(facts)).collect();
+        let judge = |check: &Self| check.evaluate(facts);
         match self.kind() {
             Ok(kind) => kind.evaluate(facts),
-            Err(Group::All(inner)) => Outcome::all(each(inner)),
-            Err(Group::Any(inner)) => Outcome::any(each(inner)),
+            Err(Group::All(inner)) => Outcome::all(inner.iter().map(judge)),
+            Err(Group::Any(inner)) => Outcome::any(inner.iter().map(judge)),
             Err(Group::Not(inner)) => inner.evaluate(facts).negate(),
         }
     }

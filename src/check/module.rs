@@ -42,8 +42,7 @@ impl Kind for Module {
         let name = underscores(self.name.as_bytes()).unwrap_or_default();
         let mut outcomes = Vec::new();
         if let Some(wanted) = self.loadable {
-            let blocked =
-                Outcome::all([Some(self.blocked(modules, &name)), loaded(facts, &name)].into_iter().flatten().collect());
+            let blocked = Outcome::all([Some(self.blocked(modules, &name)), loaded(facts, &name)].into_iter().flatten());
             outcomes.push(if wanted { blocked.negate() } else { blocked });
         }
         if let Some(wanted) = self.blacklisted {

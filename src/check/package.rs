@@ -46,10 +46,10 @@ impl Kind for Package {
 
     fn verdict(&self, facts: &Facts<'_>) -> Result<Outcome, Unreadable> {
         let packages = facts.packages()?;
-        let each = |names: &[String]| names.iter().map(|name| self.judge(name, packages)).collect();
+        let judge = |name: &String| self.judge(name, packages);
         Ok(match (&self.any_of, &self.all_of, &self.name) {
-            (Some(names), _, _) => Outcome::any(each(names)),
-            (_, Some(names), _) => Outcome::all(each(names)),
+            (Some(names), _, _) => Outcome::any(names.iter().map(judge)),
+            (_, Some(names), _) => Outcome::all(names.iter().map(judge)),
             (_, _, Some(name)) => self.judge(name, packages),
             (None, None, None) => Outcome::unknown("no package is named", Vec::new()),
         })
@@ -83,7 +83,7 @@ impl Package {
             }
             return Outcome::decide(!self.installed, vec![evidence]);
         }
-        Outcome::all(present.into_iter().map(|package| self.judge_present(name, package, packages)).collect())
+        Outcome::all(present.into_iter().map(|package| self.judge_present(name, package, packages)))
     }
 
     fn judge_present(&self, name: &str, package: &packages::Package, packages: &Packages) -> Outcome {

@@ -172,8 +172,8 @@ impl Kind for PackageKeys {
             Outcome::decide(there, vec![Evidence::at(&packages.database).found(words).expected(format!("the key {key}"))])
         };
         Ok(match (&self.all_of, &self.any_of) {
-            (Some(keys), _) => Outcome::all(keys.iter().map(judge).collect()),
-            (None, Some(keys)) => Outcome::any(keys.iter().map(judge).collect()),
+            (Some(keys), _) => Outcome::all(keys.iter().map(judge)),
+            (None, Some(keys)) => Outcome::any(keys.iter().map(judge)),
             (None, None) => Outcome::unknown("no key is named", Vec::new()),
         })
     }

@@ -68,7 +68,7 @@ impl Kind for Rsyslog {
                 let reason = format!("rsyslog does not start with this configuration: {refused}");
                 Outcome { reason: Some(reason), ..unknown(refused) }
             });
-            return Ok(Outcome::all(refused.collect()));
+            return Ok(Outcome::all(refused));
         }
         outcomes.extend(self.listens.map(|wanted| judge_listens(rsyslog, wanted)));
         outcomes.extend(self.forwards.map(|wanted| judge_forwards(rsyslog, wanted)));
@@ -85,7 +85,7 @@ impl Kind for Rsyslog {
         outcomes.extend(self.keeps.iter().flat_map(|keeps| &keeps.0).map(|wanted| judge_keeps(rsyslog, wanted)));
         let judged = Outcome::all(outcomes);
         if judged.status == Status::Pass && !rsyslog.doubts.is_empty() {
-            return Ok(Outcome::all(rsyslog.doubts.iter().map(unknown).collect()));
+            return Ok(Outcome::all(rsyslog.doubts.iter().map(unknown)));
         }
         Ok(judged)
     }

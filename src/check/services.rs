@@ -40,6 +40,6 @@ impl Kind for Services {
     }
 
     fn verdict(&self, facts: &Facts<'_>) -> Result<Outcome, Unreadable> {
-        Ok(Outcome::all(self.units().map(|unit| unit.evaluate(facts)).collect()))
+        Ok(Outcome::all(self.units().map(|unit| unit.evaluate(facts))))
     }
 }

@@ -100,9 +100,9 @@ impl Kind for Sshd {
         }
         let judge = |keyword: &Keyword| {
             let values = sshd.values(keyword);
-            Outcome::all(values.iter().map(|setting| self.judge(keyword, sshd, setting, facts)).collect())
+            Outcome::all(values.iter().map(|setting| self.judge(keyword, sshd, setting, facts)))
         };
-        Ok(Outcome::any(self.keywords().map(judge).collect()))
+        Ok(Outcome::any(self.keywords().map(judge)))
     }
 
     fn flaw(&self) -> Option<String> {

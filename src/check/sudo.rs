@@ -33,6 +33,9 @@ pub struct SudoTag {
     pub except: Vec<String>,
 }
 
+/// Users of one line that are shown.
+const MAX_USERS: usize = 20;
+
 impl Kind for SudoDefault {
     fn needs(&self, _: &Facts<'_>, needs: &mut Needs) {
         needs.fact(FactId::Sudo);
@@ -40,7 +43,7 @@ impl Kind for SudoDefault {
 
     fn verdict(&self, facts: &Facts<'_>) -> Result<Outcome, Unreadable> {
         let all = facts.sudo().and_then(|sudo| sudo.effective(&self.option))?;
-        Ok(Outcome::all(all.into_iter().map(|found| self.judge(found)).collect()))
+        Ok(Outcome::all(all.into_iter().map(|found| self.judge(found))))
     }
 
     fn flaw(&self) -> Option<String> {
@@ -77,12 +80,18 @@ impl Kind for SudoTag {
             return Ok(facts.sudo().map_or_else(|error| unknown(&error), |_| Outcome::unknown("no such tag", Vec::new())));
         };
         let mut hits = Vec::new();
+        let mut total = 0;
         for permission in &sudo.grants {
             let Some(line) = permission.tag(tag) else { continue };
-            let users = permission.users();
-            if users.iter().all(|user| self.except.contains(user)) {
+            if permission.users().all(|user| self.except.contains(&user)) {
                 continue;
             }
+            total += 1;
+            if hits.len() >= Outcome::MAX_EVIDENCE {
+                continue;
+            }
+            let more = permission.grant.users.len() > MAX_USERS;
+            let users: Vec<String> = permission.users().take(MAX_USERS).chain(more.then(|| "…".to_owned())).collect();
             let place = Evidence::at(&permission.path).line(line);
             // Arguments of a command may hold a password.
             let command = permission.grant.command.to_string();
@@ -95,7 +104,7 @@ impl Kind for SudoTag {
             hits.push(Evidence::at(&ImagePath::new(Sudo::PATH)).found(none));
             return Ok(Outcome::decide(!self.present, hits));
         }
-        Ok(Outcome::decide(self.present, hits))
+        Ok(Outcome::decide(self.present, hits).of_total(total))
     }
 
     fn flaw(&self) -> Option<String> {

@@ -134,19 +134,13 @@ impl Sysctl {
         let place = Evidence::at(&path).because("the running kernel");
         Some(match facts.running_contents(&path.to_string())? {
             Ok([]) => self.matcher().judge(None, place),
-            Ok(found) => Outcome::all(
-                found
-                    .iter()
-                    .map(|file| match &file.content {
-                        Ok(content) => {
-                            let words: Vec<&[u8]> =
-                                content.split(u8::is_ascii_whitespace).filter(|word| !word.is_empty()).collect();
-                            self.matcher().judge(Some(&observed(&printable(&words.join(&b' ')))), place.clone())
-                        }
-                        Err(unreadable) => unknown(unreadable),
-                    })
-                    .collect(),
-            ),
+            Ok(found) => Outcome::all(found.iter().map(|file| match &file.content {
+                Ok(content) => {
+                    let words: Vec<&[u8]> = content.split(u8::is_ascii_whitespace).filter(|word| !word.is_empty()).collect();
+                    self.matcher().judge(Some(&observed(&printable(&words.join(&b' ')))), place.clone())
+                }
+                Err(unreadable) => unknown(unreadable),
+            })),
             Err(unreadable) => unknown(&unreadable),
         })
     }

@@ -52,14 +52,14 @@ impl Kind for TimeSource {
                     let refused = chrony.refused.iter().map(refused);
                     let doubts = chrony.unknown.iter().map(unknown);
                     let judged = self.judge(&chrony.sources, &chrony.file);
-                    Outcome::all(refused.chain(doubts).chain([judged]).collect())
+                    Outcome::all(refused.chain(doubts).chain([judged]))
                 }
                 Err(unreadable) => unknown(&unreadable),
             },
             Service::Timesyncd => match facts.timesyncd() {
                 Ok(timesyncd) => {
                     let judged = self.judge(&timesyncd.sources(), &ImagePath::new("/etc/systemd/timesyncd.conf"));
-                    Outcome::all(timesyncd.0.broken.iter().map(unknown).chain([judged]).collect())
+                    Outcome::all(timesyncd.0.broken.iter().map(unknown).chain([judged]))
                 }
                 Err(unreadable) => unknown(&unreadable),
             },
@@ -86,7 +86,7 @@ impl TimeSource {
             let expected = format!("one of {}", self.allowed.0.join(", "));
             Outcome::decide(is_allowed(source), vec![at(source).expected(expected)])
         };
-        Outcome::all(others.into_iter().map(judge).collect())
+        Outcome::all(others.into_iter().map(judge))
     }
 }
 
@@ -110,7 +110,7 @@ impl Kind for ChronyUser {
         let observed = chrony.user.as_ref().map(|user| Observed::new(&user.name));
         let judged = self.matcher().judge(observed.as_ref(), place.because(because));
         let about_user = chrony.refused.iter().filter(|line| line.reason.starts_with("user "));
-        Ok(Outcome::all(about_user.map(refused).chain([judged]).collect()))
+        Ok(Outcome::all(about_user.map(refused).chain([judged])))
     }
 
     fn flaw(&self) -> Option<String> {

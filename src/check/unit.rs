@@ -75,7 +75,7 @@ impl Kind for Unit {
             outcomes.push(positive(units, names.iter().map(|name| all_of(name, true)).collect()));
         }
         if asked(false).next().is_some() {
-            outcomes.push(Outcome::all(names.iter().map(|name| all_of(name, false)).collect()));
+            outcomes.push(Outcome::all(names.iter().map(|name| all_of(name, false))));
         }
         if let Some(wanted) = &self.state {
             outcomes.extend(names.iter().map(|name| state(units, name, wanted).unwrap_or_else(|why| unknown(&why))));

@@ -52,10 +52,14 @@ fn read_within(path: &Path, limit: u64) -> anyhow::Result<String> {
     if !found.is_file() {
         bail!("cannot read {}: it is {}, not a file", path.display(), what_is(found.file_type()));
     }
+    let too_large = || anyhow::anyhow!("cannot read {}: it is larger than {} MiB", path.display(), limit >> 20);
+    if found.len() > limit {
+        return Err(too_large());
+    }
     let mut bytes = Vec::new();
     std::fs::File::open(path).and_then(|file| file.take(limit + 1).read_to_end(&mut bytes)).with_context(cannot)?;
     if bytes.len() as u64 > limit {
-        bail!("cannot read {}: it is larger than {} MiB", path.display(), limit >> 20);
+        return Err(too_large());
     }
     match String::from_utf8(bytes) {
         Ok(text) => Ok(text),

@@ -79,6 +79,8 @@ pub struct Document<'t> {
     text: &'t str,
     /// A table.
     tree: Spanned<DeValue<'t>>,
+    /// Where lines end, so that each of very many entries is found without going through the text again.
+    ends: Vec<usize>,
 }
 
 impl<'t> Document<'t> {
@@ -89,7 +91,8 @@ impl<'t> Document<'t> {
     pub fn parse(name: &str, text: &'t str) -> Result<Self, Mistake> {
         let tree = DeTable::parse(text).map_err(|error| mistake_of(name, text, error.message(), error.span()))?;
         let tree = Spanned::new(tree.span(), DeValue::Table(tree.into_inner()));
-        Ok(Self { name: name.to_owned(), text, tree })
+        let ends = memchr::memchr_iter(b'\n', text.as_bytes()).collect();
+        Ok(Self { name: name.to_owned(), text, tree, ends })
     }
 
     /// The file's name, as its user gave it.
@@ -164,14 +167,18 @@ impl<'t> Document<'t> {
     /// A mistake at the value a path leads to, or as near to it as the file goes.
     #[must_use]
     pub fn mistake(&self, path: &[Step<'_>], message: impl Into<String>, help: Option<String>) -> Mistake {
-        let span = (0..=path.len()).rev().find_map(|end| self.span(&path[..end])).unwrap_or(0..0);
-        self.mistake_in(span, message, help)
+        self.mistake_in(self.place_of(path), message, help)
+    }
+
+    /// The bytes a path leads to, or what is as near to it as the file goes.
+    fn place_of(&self, path: &[Step<'_>]) -> Range<usize> {
+        (0..=path.len()).rev().find_map(|end| self.span(&path[..end])).unwrap_or(0..0)
     }
 
     /// The line a path stands on, from 1.
     #[must_use]
     pub fn line(&self, path: &[Step<'_>]) -> usize {
-        self.mistake(path, "", None).line
+        self.ends.partition_point(|&end| end < self.place_of(path).start) + 1
     }
 
     /// A mistake in these bytes of the file.
@@ -349,9 +356,15 @@ fn floor(text: &str, mut offset: usize) -> usize {
     offset
 }
 
+/// Bytes beyond which nothing is compared with the names there are: none is as long, and comparing takes the product of the lengths.
+const LONGEST_NAME: usize = 200;
+
 /// The known name most like a wrong one, if one is like it at all: a letter or two apart, or one the beginning of the other.
 #[must_use]
 pub fn nearest<'k>(wrong: &str, known: impl IntoIterator<Item = &'k str>) -> Option<&'k str> {
+    if wrong.len() > LONGEST_NAME {
+        return None;
+    }
     let apart = |name: &str| {
         let begins = !wrong.is_empty() && (name.starts_with(wrong) || wrong.starts_with(name));
         if begins { 1 } else { strsim::damerau_levenshtein(wrong, name) }
@@ -381,6 +394,13 @@ mod tests {
         assert_eq!((mistake.line, mistake.column), (2, 1));
         assert_eq!(mistake.help.as_deref(), Some("you may have meant 'at-most'"));
         assert!(mistake.to_string().contains("ours.toml:2:1"), "{mistake}");
+    }
+
+    #[test]
+    fn the_line_of_a_path() {
+        let document = Document::parse("x", "a = 1\n\n[b]\nc = 2\n").unwrap();
+        let lines = [vec!["a".into()], vec!["b".into()], vec!["b".into(), "c".into()], vec!["b".into(), "none".into()]];
+        assert_eq!(lines.map(|path: Vec<Step<'_>>| document.line(&path)), [1, 3, 4, 3]);
     }
 
     #[test]

@@ -51,6 +51,10 @@ pub(super) struct Word {
     pub(super) line: u32,
 }
 
+/// Bytes of a command with what its variables stand for; the kernel takes no more for one program (`execve(2)`, two megabytes with a stack of the
+/// usual size). A variable may stand in a word very many times.
+const MAX_COMMAND: usize = 1 << 20;
+
 type Variables = BTreeMap<String, Word>;
 
 /// What the first of these units that is there starts; nothing where there is none. Options that take an argument are those of
@@ -80,7 +84,8 @@ pub(super) fn words(facts: &Facts<'_>, unit: &str, line: &Value) -> Fact<Vec<Wor
         read(facts.root(), value.text.trim_start_matches('-'), &mut variables)?;
     }
     let text = units.specified(unit, &line.text).unwrap_or_else(|| line.text.clone());
-    Ok(expand(text.as_bytes(), &line.path, line.line, &variables))
+    let too_long = || Unreadable::at_line(&line.path, line.line, format!("the command has more than {MAX_COMMAND} bytes"));
+    expand(text.as_bytes(), &line.path, line.line, &variables).ok_or_else(too_long)
 }
 
 /// The characters before the program (`systemd.service(5)`), and the program with its arguments. Behind `@` the second word is only
@@ -130,9 +135,11 @@ fn split(text: &[u8]) -> Vec<Vec<u8>> {
     }
 }
 
-/// `systemd.service(5)`: `$NAME` as a word of its own becomes as many words as it has, `${NAME}` stays part of its word.
-fn expand(command: &[u8], path: &ImagePath, line: u32, variables: &Variables) -> Vec<Word> {
-    let mut words = Vec::new();
+/// `systemd.service(5)`: `$NAME` as a word of its own becomes as many words as it has, `${NAME}` stays part of its word. Nothing
+/// if it is too long.
+fn expand(command: &[u8], path: &ImagePath, line: u32, variables: &Variables) -> Option<Vec<Word>> {
+    let mut words: Vec<Word> = Vec::new();
+    let (mut bytes, mut counted) = (0, 0);
     for text in split(command).into_iter().take(MAX_WORDS) {
         let whole = text.strip_prefix(b"$").filter(|name| !name.starts_with(b"{") && !name.starts_with(b"$")).map(printable);
         match whole {
@@ -142,13 +149,19 @@ fn expand(command: &[u8], path: &ImagePath, line: u32, variables: &Variables) ->
                     words.extend(more.map(|text| Word { text, path: value.path.clone(), line: value.line }));
                 }
             }
-            None => words.push(Word { text: braces(&text, variables), path: path.clone(), line }),
+            None => words.push(Word { text: braces(&text, variables)?, path: path.clone(), line }),
+        }
+        let more = words.iter().skip(counted).map(|word| word.text.len());
+        bytes += more.sum::<usize>();
+        counted = words.len();
+        if bytes > MAX_COMMAND {
+            return None;
         }
     }
-    words
+    Some(words)
 }
 
-fn braces(text: &[u8], variables: &Variables) -> Vec<u8> {
+fn braces(text: &[u8], variables: &Variables) -> Option<Vec<u8>> {
     let mut out = Vec::new();
     let mut rest = text;
     while let Some(start) = rest.windows(2).position(|pair| pair == b"${") {
@@ -159,9 +172,12 @@ fn braces(text: &[u8], variables: &Variables) -> Vec<u8> {
         let name = printable(behind.get(..end).unwrap_or_default());
         out.extend_from_slice(variables.get(&name).map_or(&b""[..], |value| &value.text));
         rest = behind.get(end + 1..).unwrap_or_default();
+        if out.len() > MAX_COMMAND {
+            return None;
+        }
     }
     out.extend_from_slice(rest);
-    out
+    Some(out)
 }
 
 /// `getopt(3)` over the words behind the program, and what is left behind the options.
@@ -197,7 +213,7 @@ mod tests {
     fn said(command: &str, variable: &str) -> Vec<(char, String)> {
         let path = ImagePath::new("/etc/default/ssh");
         let variables = [("OPTS".to_owned(), Word { text: variable.as_bytes().to_vec(), path: path.clone(), line: 1 })].into();
-        let (found, _) = options(&expand(command.as_bytes(), &path, 2, &variables), b"op");
+        let (found, _) = options(&expand(command.as_bytes(), &path, 2, &variables).unwrap(), b"op");
         found.into_iter().map(|flag| (char::from(flag.letter), String::from_utf8(flag.argument).unwrap())).collect()
     }
 
@@ -217,7 +233,7 @@ mod tests {
 
     #[test]
     fn behind_an_at_sign_stands_a_name_and_no_argument() {
-        let words = |text: &str| expand(text.as_bytes(), &ImagePath::root(), 1, &Variables::new());
+        let words = |text: &str| expand(text.as_bytes(), &ImagePath::root(), 1, &Variables::new()).unwrap();
         let text = |text: &str| -> (String, Vec<Vec<u8>>) {
             let (prefix, words) = program(&words(text));
             (prefix, words.into_iter().map(|word| word.text).collect())
@@ -225,6 +241,15 @@ mod tests {
         assert_eq!(text("-@/usr/sbin/sshd sshd -D"), ("-@".into(), vec![b"/usr/sbin/sshd".to_vec(), b"-D".to_vec()]));
         assert_eq!(text("!/usr/sbin/sshd sshd"), ("!".into(), vec![b"/usr/sbin/sshd".to_vec(), b"sshd".to_vec()]));
         assert_eq!(text("@"), ("@".into(), vec![Vec::new()]));
+    }
+
+    #[test]
+    fn variables_that_make_a_command_very_long_end_it() {
+        let path = ImagePath::root();
+        let variables = [("A".to_owned(), Word { text: vec![b'a'; 100_000], path: path.clone(), line: 1 })].into();
+        assert!(expand("${A}".repeat(10).as_bytes(), &path, 1, &variables).is_some());
+        assert!(expand("${A}".repeat(100_000).as_bytes(), &path, 1, &variables).is_none());
+        assert!(expand("${A} ".repeat(20).as_bytes(), &path, 1, &variables).is_none());
     }
 
     #[test]

@@ -414,7 +414,8 @@ impl<'i> Facts<'i> {
         }
         let root = self.target.root;
         let files: Vec<_> = asked.files.difference(&done.files).collect();
-        let found: Vec<_> = files.par_iter().map(|&pattern| (pattern.clone(), files::states(root, pattern))).collect();
+        let found: Vec<_> =
+            files.par_iter().map(|&pattern| (pattern.clone(), files::states(root.within(&Budget::default()), pattern))).collect();
         Arc::make_mut(&mut self.files).extend(found);
         let contents: Vec<_> = asked.contents.difference(&done.contents).collect();
         let found: Vec<_> = contents

@@ -22,6 +22,9 @@ const LOADED_AT_BOOT: [&str; 5] = [
 ];
 /// What Debian's initial RAM disk loads (`initramfs-tools(7)`).
 const IN_INITRAMFS: &str = "/etc/initramfs-tools/modules";
+/// Modules of one index. The kernel of a distribution has some four thousand.
+const MAX_MODULES: usize = 50_000;
+
 /// An image with more kernels than this is none that somebody keeps in order; each costs a megabyte or two.
 const MAX_KERNELS: usize = 32;
 
@@ -145,7 +148,10 @@ fn kernels(root: Rootfs<'_>) -> Fact<Vec<Kernel>> {
 /// A kernel by its index; nothing where a directory is only left over from one.
 fn kernel(root: Rootfs<'_>, path: ImagePath) -> Fact<Option<Kernel>> {
     let index = |name: &str| match root.read_list(&path.join(name)) {
-        Ok(content) => Ok(Some(by_name(&content))),
+        Ok(content) => match by_name(&content) {
+            Some(modules) => Ok(Some(modules)),
+            None => Err(Unreadable::at(&path.join(name), format!("it lists more than {MAX_MODULES} modules"))),
+        },
         Err(error) if error.is_absent() => Ok(None),
         Err(error) => Err(Unreadable::reading(&path.join(name), &error)),
     };
@@ -159,13 +165,19 @@ fn kernel(root: Rootfs<'_>, path: ImagePath) -> Fact<Option<Kernel>> {
     Ok(Some(Kernel { path, loadable: loadable.unwrap_or_default(), builtin: builtin.unwrap_or_default() }))
 }
 
-fn by_name(content: &[u8]) -> BTreeMap<Vec<u8>, u32> {
-    let lines = (1..).zip(content.split(|&byte| byte == b'\n'));
-    let paths = lines.filter_map(|(line, text)| {
-        let path = text.split(|&byte| byte == b':').next()?;
-        Some((module_of(path.trim_ascii())?, line))
-    });
-    paths.collect()
+/// The modules of an index with their lines; nothing if there are too many.
+fn by_name(content: &[u8]) -> Option<BTreeMap<Vec<u8>, u32>> {
+    let mut modules = BTreeMap::new();
+    for (line, text) in (1..).zip(content.split(|&byte| byte == b'\n')) {
+        let path = text.split(|&byte| byte == b':').next().unwrap_or_default();
+        if let Some(module) = module_of(path.trim_ascii()) {
+            modules.insert(module, line);
+        }
+        if modules.len() > MAX_MODULES {
+            return None;
+        }
+    }
+    Some(modules)
 }
 
 impl Kernel {

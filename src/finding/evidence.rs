@@ -32,6 +32,9 @@ pub struct Evidence {
 }
 
 impl Evidence {
+    /// More bytes than this are not shown of a text: it is to be read by people, and a hostile line has a million of them.
+    pub const MAX_TEXT: usize = 4_000;
+
     /// Something about a whole path.
     #[must_use]
     pub fn at(path: &ImagePath) -> Self {
@@ -62,21 +65,23 @@ impl Evidence {
     /// What was found; bytes of an image are escaped, and what looks like a secret is left out (see [`without_secrets`]).
     #[must_use]
     pub fn found(mut self, found: impl AsRef<[u8]>) -> Self {
-        self.found = printable(&without_secrets(found.as_ref()));
+        // Cut before it is looked through, but with so much more that a secret at the end is still known for one.
+        let found = found.as_ref();
+        self.found = cut(printable(&without_secrets(found.get(..2 * Self::MAX_TEXT).unwrap_or(found))));
         self
     }
 
     /// What is expected instead.
     #[must_use]
     pub fn expected(mut self, expected: impl Into<String>) -> Self {
-        self.expected = expected.into();
+        self.expected = cut(expected.into());
         self
     }
 
     /// Why the system behaves so. Text of an image has to be escaped by the caller.
     #[must_use]
     pub fn because(mut self, because: impl Into<String>) -> Self {
-        self.because = Some(because.into());
+        self.because = Some(cut(because.into()));
         self
     }
 
@@ -89,6 +94,17 @@ impl Evidence {
             _ => self.path.clone(),
         }
     }
+}
+
+/// The text, or its beginning and a sign that there was more.
+fn cut(mut text: String) -> String {
+    if text.len() > Evidence::MAX_TEXT {
+        let end = (0..=Evidence::MAX_TEXT).rev().find(|&end| text.is_char_boundary(end)).unwrap_or(0);
+        text.truncate(end);
+        text.push('…');
+        text.shrink_to_fit();
+    }
+    text
 }
 
 /// What stands for a secret that is not shown.
@@ -125,6 +141,14 @@ mod tests {
         assert_eq!(shown("AWS_SECRET_ACCESS_KEY=S3 x"), "AWS_SECRET_ACCESS_KEY=(not shown) x");
         assert_eq!(shown("https://me:S3@host/x"), "https://me:(not shown)@host/x");
         assert_eq!(shown("root $6$salt$S3cretS3cret x"), "root (not shown) x");
+    }
+
+    #[test]
+    fn of_a_very_long_text_the_beginning_is_shown() {
+        let long = shown(&"ä".repeat(1 << 20));
+        assert!(long.len() < Evidence::MAX_TEXT + 4 && long.starts_with("ää") && long.ends_with("ä…"), "{}", long.len());
+        let at_the_end = format!("{} https://me:S3@host", "x".repeat(Evidence::MAX_TEXT - 16));
+        assert!(!shown(&at_the_end).contains("S3"));
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! The result of one check, and how results combine.
 
 use std::collections::BTreeSet;
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -56,8 +57,12 @@ impl Outcome {
     /// More reasons than this are counted and not told: a reason is a sentence, and not a list of everything.
     pub const MAX_REASONS: usize = 20;
 
-    fn new(status: Status, reason: Option<String>, evidence: Vec<Evidence>) -> Self {
+    fn new(status: Status, reason: Option<String>, mut evidence: Vec<Evidence>) -> Self {
         let total = evidence.len() as u64;
+        if evidence.len() > Self::MAX_EVIDENCE {
+            evidence.truncate(Self::MAX_EVIDENCE);
+            evidence.shrink_to_fit();
+        }
         Self { status, reason, evidence, total }
     }
 
@@ -114,34 +119,44 @@ impl Outcome {
     /// All have to be met: the worst decides (fail, then unknown, then manual, then pass), and its evidence is kept. Not applicable
     /// only if all are.
     #[must_use]
-    pub fn all(outcomes: Vec<Self>) -> Self {
-        Self::combine(outcomes, &[Status::Fail, Status::Unknown, Status::Manual, Status::Pass, Status::NotApplicable])
+    pub fn all(outcomes: impl IntoIterator<Item = Self>) -> Self {
+        Self::combine(outcomes, [Status::Fail, Status::Unknown, Status::Manual, Status::Pass, Status::NotApplicable])
     }
 
     /// One has to be met: the best decides (pass, then unknown, then manual, then fail). Not applicable only if all are.
     #[must_use]
-    pub fn any(outcomes: Vec<Self>) -> Self {
-        Self::combine(outcomes, &[Status::Pass, Status::Unknown, Status::Manual, Status::Fail, Status::NotApplicable])
+    pub fn any(outcomes: impl IntoIterator<Item = Self>) -> Self {
+        Self::combine(outcomes, [Status::Pass, Status::Unknown, Status::Manual, Status::Fail, Status::NotApplicable])
     }
 
-    fn combine(outcomes: Vec<Self>, order: &[Status]) -> Self {
-        let decides = order.iter().copied().find(|&status| outcomes.iter().any(|outcome| outcome.status == status));
-        let Some(status) = decides else {
-            return Self::unknown("nothing was checked", Vec::new());
-        };
-        let mut combined = Self::new(status, None, Vec::new());
-        let (mut reasons, mut more): (Vec<String>, BTreeSet<String>) = (Vec::new(), BTreeSet::new());
-        for outcome in outcomes.into_iter().filter(|outcome| outcome.status == status) {
-            combined.total += outcome.total;
-            combined
-                .evidence
-                .extend(outcome.evidence.into_iter().take(Self::MAX_EVIDENCE.saturating_sub(combined.evidence.len())));
+    /// One after another, so that very many never lie in memory together; of those that turn out not to decide nothing is kept.
+    fn combine(outcomes: impl IntoIterator<Item = Self>, order: [Status; 5]) -> Self {
+        let rank = |status: Status| order.iter().position(|&one| one == status).unwrap_or(order.len());
+        let mut combined: Option<Self> = None;
+        let (mut reasons, mut more): (Vec<String>, BTreeSet<u64>) = (Vec::new(), BTreeSet::new());
+        for outcome in outcomes {
+            match &mut combined {
+                Some(known) if rank(known.status) < rank(outcome.status) => continue,
+                Some(known) if known.status == outcome.status => {
+                    known.total += outcome.total;
+                    let room = Self::MAX_EVIDENCE.saturating_sub(known.evidence.len());
+                    known.evidence.extend(outcome.evidence.into_iter().take(room));
+                }
+                other => {
+                    (reasons, more) = (Vec::new(), BTreeSet::new());
+                    *other = Some(Self { reason: None, ..outcome });
+                }
+            }
             match outcome.reason.filter(|reason| !reasons.contains(reason)) {
                 Some(reason) if reasons.len() < Self::MAX_REASONS => reasons.push(reason),
-                Some(reason) => _ = more.insert(reason),
+                // Only told apart from each other, for which a digest is enough.
+                Some(reason) => _ = more.insert(digest(&reason)),
                 None => {}
             }
         }
+        let Some(mut combined) = combined else {
+            return Self::unknown("nothing was checked", Vec::new());
+        };
         if !more.is_empty() {
             reasons.push(format!("and {} more reasons", more.len()));
         }
@@ -161,6 +176,13 @@ impl Outcome {
     }
 }
 
+/// The same for the same text, in every run.
+fn digest(text: &str) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    text.hash(&mut hasher);
+    hasher.finish()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -170,7 +192,7 @@ mod tests {
     }
 
     fn all(statuses: &[Status]) -> Status {
-        Outcome::all(statuses.iter().copied().map(outcome).collect()).status
+        Outcome::all(statuses.iter().copied().map(outcome)).status
     }
 
     #[test]
@@ -187,7 +209,7 @@ mod tests {
 
     #[test]
     fn one_pass_is_enough_for_any_even_beside_the_unknown() {
-        let any = |statuses: &[Status]| Outcome::any(statuses.iter().copied().map(outcome).collect()).status;
+        let any = |statuses: &[Status]| Outcome::any(statuses.iter().copied().map(outcome)).status;
         assert_eq!(any(&[Status::Unknown, Status::Pass]), Status::Pass);
         assert_eq!(any(&[Status::Unknown, Status::Fail]), Status::Unknown);
     }
@@ -200,9 +222,25 @@ mod tests {
     #[test]
     fn very_many_reasons_are_counted_and_the_first_told() {
         let each = |number| Outcome::unknown(format!("file {number} cannot be read"), Vec::new());
-        let combined = Outcome::all((0..50_000).map(each).collect());
+        let combined = Outcome::all((0..50_000).map(each));
         let reason = combined.reason.unwrap();
         assert!(reason.starts_with("file 0 cannot") && reason.ends_with("; and 49980 more reasons"), "{reason}");
+    }
+
+    #[test]
+    fn more_evidence_than_the_limit_is_counted_and_the_first_kept() {
+        let each = |number: u32| Evidence::at(&"/x".into()).line(number);
+        let one = Outcome::fail((0..5_000).map(each).collect());
+        let many = Outcome::all((0..5_000).map(|number| Outcome::fail(vec![each(number)])));
+        assert_eq!((one.total, one.evidence.len()), (5_000, Outcome::MAX_EVIDENCE));
+        assert_eq!(many, one);
+    }
+
+    #[test]
+    fn of_what_does_not_decide_nothing_is_kept() {
+        let told = |status, reason: &str| outcome(status).because(reason);
+        let combined = Outcome::all([told(Status::Unknown, "a"), told(Status::Fail, "b"), told(Status::Unknown, "c")]);
+        assert_eq!((combined.status, combined.reason.as_deref()), (Status::Fail, Some("b")));
     }
 
     #[test]

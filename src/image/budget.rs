@@ -17,13 +17,13 @@ pub struct Budget {
 
 impl Budget {
     /// Bytes of all files. The unit files of a full desktop have some 2 MiB.
-    pub const BYTES: u64 = 16 << 20;
+    pub const BYTES: u64 = 8 << 20;
     /// Lines of all files.
-    pub const LINES: u64 = 200_000;
+    pub const LINES: u64 = 100_000;
     /// Files.
-    pub const FILES: u64 = 20_000;
-    /// Names in directories, however often they are looked at: the largest that is read has some ten thousand, and no pattern of a
-    /// configuration names a tenth of it.
+    pub const FILES: u64 = 10_000;
+    /// Names in directories, however often they are looked at, and links that are followed: the largest directory that is read has some ten
+    /// thousand names, and no pattern of a configuration names a tenth of it.
     pub const NAMES: u64 = 100_000;
     /// Bytes of patterns: each is compiled, whatever it matches. Those of all rules together have some kilobytes.
     pub const PATTERNS: u64 = 256 << 10;
@@ -85,14 +85,14 @@ mod tests {
             let read = (0..100_000).map(|_| root.read(&path)).take_while(Result::is_ok).count();
             (read, root.read(&path).unwrap_err())
         };
-        assert_eq!(reads("/big"), (16, ReadError::TooMuch { limit: 16 << 20, unit: "bytes" }));
-        assert_eq!(reads("/lines"), (4, ReadError::TooMuch { limit: 200_000, unit: "lines" }));
-        assert_eq!(reads("/small"), (20_000, ReadError::TooMuch { limit: 20_000, unit: "files" }));
+        assert_eq!(reads("/big"), (8, ReadError::TooMuch { limit: 8 << 20, unit: "bytes" }));
+        assert_eq!(reads("/lines"), (2, ReadError::TooMuch { limit: 100_000, unit: "lines" }));
+        assert_eq!(reads("/small"), (10_000, ReadError::TooMuch { limit: 10_000, unit: "files" }));
     }
 
     #[test]
     fn what_is_looked_at_within_one_budget_is_bounded_however_it_is_asked_for() {
-        let mut image = MemoryImage::new().link("/round", &"d/../".repeat(800));
+        let mut image = MemoryImage::new().link("/round", &"d/../".repeat(800)).link("/link", "d");
         for number in 0..100 {
             image.insert(ImagePath::new(format!("/d/{number}/x")), Entry::new(FileKind::File, ""));
         }
@@ -111,6 +111,7 @@ mod tests {
             ReadError::TooMuch { limit: 256 << 10, unit: "bytes of patterns" }
         );
         assert_eq!(asks(&|root| root.glob("/d").map(drop)), (100_000, too_many.clone()));
-        assert_eq!(asks(&|root| root.resolve(&ImagePath::new("/round/d/0")).map(drop)).1, too_many);
+        assert_eq!(asks(&|root| root.resolve(&ImagePath::new("/round/d/0")).map(drop)).1, too_many.clone());
+        assert_eq!(asks(&|root| root.resolve(&ImagePath::new("/link")).map(drop)), (100_000, too_many));
     }
 }

@@ -17,13 +17,13 @@ pub struct Limits {
     pub file: u64,
     /// Lines of one such file. A parser keeps some hundred bytes for a line, however short it is.
     pub lines: u64,
-    /// Bytes of one list made by a tool, such as `modules.dep` or the files of a package; those of Debian stay below 4 MiB.
+    /// Bytes of one list made by a tool, such as `modules.dep`, the files of a package or dpkg's `status`; those of Debian stay below 6 MiB.
     pub list: u64,
-    /// Bytes of a database read whole (package databases); those of large installations have some hundred MiB.
+    /// Bytes of a database read whole (rpm's); those of large installations have some hundred MiB.
     pub database: u64,
     /// Entries of one directory; the largest that is read, `/var/lib/dpkg/info`, has some ten thousand.
     pub directory: usize,
-    /// Paths one glob may give.
+    /// Paths one glob may give. Those of rules name some hundred files, and each is kept with all that is known of it.
     pub matches: usize,
 }
 
@@ -36,7 +36,7 @@ impl Limits {
         list: 16 << 20,
         database: 512 << 20,
         directory: 100_000,
-        matches: 100_000,
+        matches: 20_000,
     };
 }
 
@@ -218,6 +218,8 @@ impl<'i> Rootfs<'i> {
                 at = next;
                 continue;
             }
+            // Chains of links make a long way of a short path, and very many of them a long time.
+            self.look(1)?;
             links.push(next.clone());
             if links.len() > self.limits.links as usize {
                 return Err(ReadError::LinkLoop);

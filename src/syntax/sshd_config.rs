@@ -95,8 +95,10 @@ pub fn parse_option(text: &[u8]) -> Option<Line> {
 pub fn split(text: &[u8]) -> Result<Vec<Argument>, OpenQuote> {
     let mut arguments = Vec::new();
     let mut rest = skip(text, b" \t");
+    let (mut column, mut counted) = (1, text);
     while !rest.is_empty() && !rest.starts_with(b"#") {
-        let column = count(text.get(..text.len() - rest.len()).unwrap_or_default()) + 1;
+        column += between(counted, rest);
+        counted = rest;
         let (after, argument) = word(rest).map_err(|_| OpenQuote)?;
         if after.len() == rest.len() || !(after.is_empty() || after.starts_with(b" ") || after.starts_with(b"\t")) {
             return Err(OpenQuote);
@@ -113,8 +115,10 @@ pub fn split(text: &[u8]) -> Result<Vec<Argument>, OpenQuote> {
 pub fn split_old(text: &[u8]) -> Vec<Argument> {
     let mut arguments = Vec::new();
     let mut rest = Some(text);
+    let (mut column, mut counted) = (1, text);
     while let Some(here) = rest {
-        let column = count(text.get(..text.len() - here.len()).unwrap_or_default()) + 1;
+        column += between(counted, here);
+        counted = here;
         let Some((token, after)) = delimited_by(here, true) else { break };
         if token.is_empty() {
             break;
@@ -187,6 +191,11 @@ fn skip<'a>(text: &'a [u8], blanks: &[u8]) -> &'a [u8] {
 fn trim_end(text: &[u8]) -> &[u8] {
     let end = text.iter().rposition(|byte| !b" \t\r\n\x0c".contains(byte)).map_or(usize::from(!text.is_empty()), |last| last + 1);
     text.get(..end).unwrap_or_default()
+}
+
+/// Characters of a text in front of the end of it that is left. Counted from one argument to the next: a line of a megabyte has very many.
+fn between(text: &[u8], left: &[u8]) -> u32 {
+    count(text.get(..text.len() - left.len()).unwrap_or_default())
 }
 
 /// Characters, with every stray byte as one.

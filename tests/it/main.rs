@@ -4,6 +4,7 @@
 mod accounts;
 mod architecture;
 mod benchmarks;
+mod bounds;
 mod cli;
 mod content;
 mod coverage;

@@ -152,7 +152,7 @@ fn judge(folder: &Path, base: &Tree, case: &Case, rules: &BTreeMap<String, Arc<R
     let image = Overlay { below: base, above: Tree::new(files), gone: paths(&case.deleted), opaque: paths(&case.opaque) };
     let target = Target::image(Rootfs::new(&image), jiff::civil::date(2026, 11, 24));
     let facts = Facts::gather(target, |facts, needs| instances.iter().for_each(|instance| instance.needs(facts, needs)));
-    Some(Outcome::all(instances.iter().map(|instance| instance.evaluate(&facts)).collect()))
+    Some(Outcome::all(instances.iter().map(|instance| instance.evaluate(&facts))))
 }
 
 /// The values of a case, under the names our rules give them.

@@ -7,6 +7,16 @@ use crate::finding::{Evidence, Outcome};
 use crate::image::{FileKind, Metadata};
 use crate::path::ImagePath;
 
+/// Home directories that one check looks at. Where more people than this work on one machine, their accounts come from a directory service
+/// and not from its files; each asks for a pattern a name of a file.
+pub(in crate::check) const MAX_HOMES: usize = 2_000;
+
+/// What is said where there are more of them, if there are.
+pub(in crate::check) fn too_many(homes: usize) -> Option<Outcome> {
+    let reason = || format!("of {homes} home directories only the first {MAX_HOMES} are looked at");
+    (homes > MAX_HOMES).then(|| Outcome::unknown(reason(), Vec::new()))
+}
+
 /// The pattern that names an account's home directory and nothing else; nothing where it has none that can be named.
 pub(in crate::check) fn pattern(user: &Account) -> Option<String> {
     exactly(&user.home_path()?)

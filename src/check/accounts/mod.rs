@@ -8,14 +8,14 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-pub(super) use home::{exactly, pattern};
+pub(super) use home::{MAX_HOMES, exactly, pattern, too_many};
 pub(super) use who::{OneOrMore, Selection, Who};
 
 use super::file::WhenNone;
 use super::{Kind, Mode, Names, unknown};
 use crate::facts::accounts::{Account, Field, Known, Password};
 use crate::facts::{FactId, Facts, Needs, Unreadable};
-use crate::finding::{Evidence, Outcome};
+use crate::finding::{Evidence, Outcome, Status};
 use crate::path::ImagePath;
 
 /// Every account that is chosen has to fit.
@@ -116,17 +116,19 @@ impl Kind for Accounts {
         }
         if self.asks_for_homes() {
             let chosen = self.selection().of(facts).unwrap_or_default();
-            chosen.iter().filter_map(|user| pattern(user)).for_each(|home| needs.files(home));
+            chosen.iter().take(MAX_HOMES).filter_map(|user| pattern(user)).for_each(|home| needs.files(home));
         }
     }
 
     fn verdict(&self, facts: &Facts<'_>) -> Result<Outcome, Unreadable> {
         let chosen = self.selection().of(facts)?;
         let passwd = ImagePath::new("/etc/passwd");
-        let mut wrong: Vec<Outcome> = chosen.iter().filter_map(|user| self.judge(user, facts)).collect();
-        wrong.extend(self.twins(&chosen));
-        wrong.extend(self.orphans(facts));
-        if !wrong.is_empty() {
+        let homes = if self.asks_for_homes() { chosen.as_slice() } else { &[] };
+        let looked_at = homes.iter().take(MAX_HOMES).filter_map(|user| self.judge_home(user, facts)).filter(is_wrong);
+        let one_by_one = chosen.iter().filter_map(|user| self.judge(user, facts));
+        let others = self.twins(&chosen).chain(self.orphans(facts));
+        let mut wrong = one_by_one.chain(looked_at).chain(too_many(homes.len())).chain(others).peekable();
+        if wrong.peek().is_some() {
             return Ok(Outcome::all(wrong));
         }
         if chosen.is_empty() {
@@ -151,6 +153,10 @@ impl Kind for Accounts {
     }
 }
 
+fn is_wrong(outcome: &Outcome) -> bool {
+    outcome.status != Status::Pass
+}
+
 /// Where an account is.
 pub(super) fn place(user: &Account) -> Evidence {
     Evidence::at(&user.path).line_opt(user.line)
@@ -172,7 +178,10 @@ impl Accounts {
     fn judge(&self, user: &Account, facts: &Facts<'_>) -> Option<Outcome> {
         let mut outcomes = Vec::new();
         let mut ask = |met: bool, found: String, expected: String| {
-            outcomes.push(Outcome::decide(met, vec![place(user).found(format!("{}: {found}", user.name)).expected(expected)]));
+            if !met {
+                let place = place(user).found(format!("{}: {found}", user.name));
+                outcomes.push(Outcome::fail(vec![place.expected(expected)]));
+            }
         };
         if let Some(names) = &self.is {
             ask(
@@ -198,8 +207,7 @@ impl Accounts {
         }
         outcomes.extend(self.judge_password(user, facts));
         outcomes.extend(self.judge_group(user, facts));
-        outcomes.extend(self.judge_home(user, facts));
-        let wrong: Vec<Outcome> = outcomes.into_iter().filter(|outcome| outcome.status != crate::finding::Status::Pass).collect();
+        let wrong: Vec<Outcome> = outcomes.into_iter().filter(is_wrong).collect();
         (!wrong.is_empty()).then(|| Outcome::all(wrong))
     }
 
@@ -222,7 +230,7 @@ impl Accounts {
         });
         let found = || Evidence::at(path).line_opt(line).found(format!("{}: {password}", user.name));
         let asked = states.into_iter().chain(scheme);
-        Some(Outcome::all(asked.map(|(met, expected)| Outcome::decide(met, vec![found().expected(expected)])).collect()))
+        Some(Outcome::all(asked.map(|(met, expected)| Outcome::decide(met, vec![found().expected(expected)]))))
     }
 
     fn judge_group(&self, user: &Account, facts: &Facts<'_>) -> Option<Outcome> {
@@ -239,10 +247,9 @@ impl Accounts {
     }
 
     /// Accounts that share what has to be unique.
-    fn twins(&self, chosen: &[&Account]) -> Vec<Outcome> {
-        let Some(unique) = self.unique else { return Vec::new() };
+    fn twins(&self, chosen: &[&Account]) -> impl Iterator<Item = Outcome> {
         let mut seen: BTreeMap<String, Vec<&Account>> = BTreeMap::new();
-        for user in chosen {
+        for (unique, user) in self.unique.into_iter().flat_map(|unique| chosen.iter().map(move |user| (unique, *user))) {
             let key = match unique {
                 Unique::Uid => format!("uid {}", user.uid),
                 Unique::Name => format!("the name {}", user.name),
@@ -250,28 +257,25 @@ impl Accounts {
             seen.entry(key).or_default().push(user);
         }
         let shared = seen.into_iter().filter(|(_, users)| users.len() > 1);
-        shared
-            .map(|(key, users)| {
-                let expected = format!("{key} only once");
-                Outcome::fail(users.iter().map(|user| place(user).found(&user.name).expected(&expected)).collect())
-            })
-            .collect()
+        shared.map(|(key, users)| {
+            let expected = format!("{key} only once");
+            Outcome::all(users.into_iter().map(|user| Outcome::fail(vec![place(user).found(&user.name).expected(&expected)])))
+        })
     }
 
     /// Lines of shadow that belong to no account: whoever makes an account of this name later gives it their password.
-    fn orphans(&self, facts: &Facts<'_>) -> Vec<Outcome> {
+    fn orphans<'f>(&'f self, facts: &'f Facts<'_>) -> impl Iterator<Item = Outcome> + 'f {
         let all = self.who.as_ref().is_some_and(|who| who.0.contains(&Who::All));
-        let (true, Some(states), Ok(shadow), Ok(accounts)) = (all, &self.password, facts.shadow(), facts.accounts()) else {
-            return Vec::new();
-        };
-        let orphans = shadow.lines.iter().filter(|line| accounts.user(&line.name).is_none());
-        let wrong = orphans.filter(|line| !states.0.iter().any(|state| state.fits(line.password)));
-        wrong
-            .map(|line| {
+        let states = self.password.as_ref().filter(|_| all);
+        let known = states.and_then(|states| Some((states, facts.shadow().ok()?, facts.accounts().ok()?)));
+        known.into_iter().flat_map(|(states, shadow, accounts)| {
+            let orphans = shadow.lines.iter().filter(|line| accounts.user(&line.name).is_none());
+            let wrong = orphans.filter(|line| !states.0.iter().any(|state| state.fits(line.password)));
+            wrong.map(|line| {
                 let found = format!("{}: {}, and no such account", line.name, line.password);
                 Outcome::fail(vec![Evidence::at(&shadow.path).line(line.line).found(found).expected(expected(states))])
             })
-            .collect()
+        })
     }
 }
 

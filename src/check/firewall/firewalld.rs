@@ -145,7 +145,7 @@ fn is_guarded(placed: &PlacedZone, both: bool) -> Outcome {
         let found = format!("{} rich rules, none of them", placed.zone.rules.len());
         Outcome::fail(vec![with_refused(place.line(placed.zone.line).found(found), placed)])
     });
-    Outcome::all(outcomes.collect())
+    Outcome::all(outcomes)
 }
 
 fn refuses(placed: &PlacedZone) -> Outcome {

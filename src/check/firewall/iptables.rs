@@ -82,7 +82,7 @@ impl IptablesPolicy {
             }
             Outcome::decide(found == self.policy, vec![place])
         };
-        Ok(Outcome::all(self.chains.iter().map(of_chain).collect()))
+        Ok(Outcome::all(self.chains.iter().map(of_chain)))
     }
 }
 

@@ -127,8 +127,8 @@ fn nftables(firewall: &Firewall) -> Result<Outcome, Outcome> {
                 Fate::Dropped(_)
             )
         });
-        outcomes.push(if thrown { Outcome::all(passes.collect()) } else { Outcome::any(passes.collect()) });
-        outcomes.push(Outcome::any(begins.iter().map(|begin| begin.refuses(version)).collect()));
+        outcomes.push(if thrown { Outcome::all(passes) } else { Outcome::any(passes) });
+        outcomes.push(Outcome::any(begins.iter().map(|begin| begin.refuses(version))));
     }
     Ok(Outcome::all(outcomes))
 }

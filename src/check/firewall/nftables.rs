@@ -86,7 +86,7 @@ impl Kind for NftablesChains {
     fn verdict(&self, facts: &Facts<'_>) -> Result<Outcome, Unreadable> {
         let firewall = facts.firewall()?;
         let hooks = self.hooks.iter().map(|hook| either(self.judge(firewall, hook)));
-        Ok(Outcome::all(hooks.collect()))
+        Ok(Outcome::all(hooks))
     }
 
     fn flaw(&self) -> Option<String> {

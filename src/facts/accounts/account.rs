@@ -78,8 +78,8 @@ pub struct Group {
     pub name: String,
     /// The group id.
     pub gid: u32,
-    /// The members named in it, made safe to show.
-    pub members: Vec<String>,
+    /// The members named in it, made safe to show, with commas between them: one text, as a hostile group names half a million.
+    pub members: String,
     /// Where it was found.
     pub path: ImagePath,
     /// Its line there, from 1.
@@ -91,7 +91,7 @@ impl Group {
         Self {
             name: printable(group.name),
             gid: group.gid,
-            members: group.members.iter().map(|member| printable(member)).collect(),
+            members: printable(&group.members.join(&b',')),
             path: path.clone(),
             line: Some(line),
         }

@@ -53,10 +53,6 @@ pub struct GroupShadow {
     pub name: String,
     /// What the password field says.
     pub password: Password,
-    /// Who may change the group.
-    pub administrators: Vec<String>,
-    /// Who is in it.
-    pub members: Vec<String>,
     /// Its line, from 1.
     pub line: u32,
 }
@@ -123,14 +119,7 @@ impl ShadowLine {
 
 impl GroupShadow {
     fn of(line: &shadow::GroupLine<'_>) -> Self {
-        let names = |names: &[&[u8]]| names.iter().map(|name| printable(name)).collect();
-        Self {
-            name: printable(line.name),
-            password: Password::of(line.password),
-            administrators: names(&line.administrators),
-            members: names(&line.members),
-            line: line.line,
-        }
+        Self { name: printable(line.name), password: Password::of(line.password), line: line.line }
     }
 }
 

@@ -96,7 +96,7 @@ fn add_user(root: Rootfs<'_>, path: &ImagePath, accounts: &mut Accounts) -> Fact
 fn add_group(root: Rootfs<'_>, path: &ImagePath, accounts: &mut Accounts) -> Fact<()> {
     let group: GroupRecord = record(root, path)?;
     let Some(gid) = group.gid else { return Err(Unreadable::at(path, "a group record without gid")) };
-    let members = group.members.iter().map(|member| printable(member.as_bytes())).collect();
+    let members = printable(group.members.join(",").as_bytes());
     accounts.groups.push(Group { name: printable(group.group_name.as_bytes()), gid, members, path: path.clone(), line: None });
     Ok(())
 }

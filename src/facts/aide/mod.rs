@@ -18,7 +18,7 @@ use crate::syntax::aide::Selects;
 const CONFIGS: [&str; 2] = ["/etc/aide/aide.conf", "/etc/aide.conf"];
 
 /// A regular expression that needs more than this is none of a real configuration.
-const MAX_REGEX: usize = 1 << 20;
+const MAX_REGEX: usize = 128 << 10;
 
 /// AIDE's configuration.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -17,8 +17,8 @@ const MAX_DEPTH: usize = 16;
 /// Files read in all: Debian's own folder has some 150.
 const MAX_FILES: usize = 2_000;
 
-/// Rules kept: Debian's own files make some hundred.
-const MAX_RULES: usize = 50_000;
+/// Rules kept: Debian's own files make some hundred. Their expressions are compiled for each file that is asked about.
+const MAX_RULES: usize = 1_000;
 
 /// Texts that variables are put into stay shorter than this.
 const MAX_TEXT: usize = 1 << 16;
@@ -29,12 +29,14 @@ struct Reader<'i> {
     groups: Groups,
     variables: BTreeMap<String, String>,
     files: usize,
+    /// Whether there were more rules than are kept.
+    is_full: bool,
 }
 
 pub(super) fn read(root: Rootfs<'_>, path: &ImagePath) -> Fact<Aide> {
     let (rules, doubts, options) = (Vec::new(), Vec::new(), BTreeMap::new());
     let aide = Aide { path: path.clone(), present: true, rules, refused: None, doubts, options };
-    let mut reader = Reader { root, aide, groups: Groups::built_in(), variables: BTreeMap::new(), files: 0 };
+    let mut reader = Reader { root, aide, groups: Groups::built_in(), variables: BTreeMap::new(), files: 0, is_full: false };
     let content = root.read(path).map_err(|error| Unreadable::reading(path, &error))?;
     reader.content(path, &content, 0);
     Ok(reader.aide)
@@ -110,7 +112,13 @@ impl Reader<'_> {
                 Err(why) => self.refuse(path, line, why),
             },
             Line::Rule(rule) => match self.groups.expand(&rule.terms) {
-                Ok(_) if self.aide.rules.len() >= MAX_RULES => self.refuse(path, line, "more rules than are looked at"),
+                Ok(_) if self.aide.rules.len() >= MAX_RULES => {
+                    if !self.is_full {
+                        self.is_full = true;
+                        let reason = format!("there are more than {MAX_RULES} rules");
+                        self.aide.doubts.push(Unreadable::at_line(path, line, reason));
+                    }
+                }
                 Ok(attributes) => {
                     let pattern = self.filled(&rule.pattern);
                     let (selects, restriction) = (rule.selects, rule.restriction);

@@ -16,6 +16,8 @@ use crate::syntax::{fstab, systemd_unit};
 use options::in_force;
 
 const FSTAB: &str = "/etc/fstab";
+/// Lines of it that mount something. Hosts of very many containers have some hundred.
+const MAX_LINES: usize = 5_000;
 const MOUNTINFO: &str = "/proc/self/mountinfo";
 /// Where drop-ins for a unit may lie that a generator makes, in order of precedence.
 const UNIT_DIRECTORIES: [&str; 4] =
@@ -89,6 +91,9 @@ pub(super) fn gather(facts: &Facts<'_>) -> Fact<Mounts> {
         Err(error) => return Err(Unreadable::reading(&path, &error)),
     };
     let units = facts.units()?;
+    if let Some(line) = lines.get(MAX_LINES) {
+        return Err(Unreadable::at_line(&path, line.line, format!("it has more than {MAX_LINES} lines")));
+    }
     for line in lines {
         mounts.add_line(facts, units, &path, &line)?;
     }

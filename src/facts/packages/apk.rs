@@ -12,7 +12,7 @@ pub(super) fn read(root: Rootfs<'_>) -> Found {
     let mut hollow = None;
     for directory in DIRECTORIES.map(ImagePath::new) {
         let database = directory.join("installed");
-        match root.read_database(&database) {
+        match root.read_list(&database) {
             Ok(content) => return packages(&database, &content).map_or_else(Found::Damaged, Found::list),
             Err(error) if !error.is_absent() => return Found::Damaged(Unreadable::reading(&database, &error)),
             Err(_) if root.exists(&directory) == Ok(false) => {}
@@ -41,7 +41,7 @@ fn packages(database: &ImagePath, content: &[u8]) -> Result<Packages, Unreadable
 
 /// Gives every path that a package owns to `visit`, with the package's name.
 pub(super) fn files(root: Rootfs<'_>, database: &ImagePath, visit: &mut dyn FnMut(&str, &[u8])) -> Result<(), Unreadable> {
-    let content = root.read_database(database).map_err(|error| Unreadable::reading(database, &error))?;
+    let content = root.read_list(database).map_err(|error| Unreadable::reading(database, &error))?;
     for package in syntax::parse_installed(&content).map_err(|error| unreadable(database, error))? {
         let mut path = Vec::new();
         let each = |entry: syntax::Entry<'_>| {

@@ -42,7 +42,7 @@ fn packages(root: Rootfs<'_>, directory: &ImagePath) -> Result<Packages, Unreada
 
 /// A file that need not exist.
 fn content(root: Rootfs<'_>, path: &ImagePath) -> Result<Option<Vec<u8>>, Unreadable> {
-    match root.read_database(path) {
+    match root.read_list(path) {
         Ok(content) => Ok(Some(content)),
         Err(error) if error.is_absent() => Ok(None),
         Err(error) => Err(Unreadable::reading(path, &error)),

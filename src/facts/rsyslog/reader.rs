@@ -10,6 +10,9 @@ use crate::syntax::rsyslog::{Filter, Kind, Param, PriorityMask, Statement, parse
 /// Files read in all; no real configuration comes near.
 const MAX_FILES: usize = 1_000;
 
+/// Actions kept, however often a file with them is included; servers of logs have some hundred.
+const MAX_OUTPUTS: usize = 5_000;
+
 /// Includes within includes.
 const MAX_DEPTH: usize = 32;
 
@@ -31,6 +34,8 @@ struct Reader<'i> {
     dropped: PriorityMask,
     /// Whether the statements belong to the rule set that messages go to.
     in_default: bool,
+    /// Whether there were more actions than are kept.
+    is_full: bool,
 }
 
 pub(super) fn read(root: Rootfs<'_>) -> Fact<Rsyslog> {
@@ -49,6 +54,7 @@ pub(super) fn read(root: Rootfs<'_>) -> Fact<Rsyslog> {
         legacy_stream: Stream::default(),
         dropped: PriorityMask::NONE,
         in_default: true,
+        is_full: false,
     };
     reader.file(&path);
     Ok(reader.found)
@@ -138,6 +144,14 @@ impl Reader<'_> {
     }
 
     fn output(&mut self, target: OutputTarget, messages: Option<PriorityMask>, line: u32) {
+        if self.found.outputs.len() >= MAX_OUTPUTS {
+            if !self.is_full {
+                self.is_full = true;
+                let path = self.place(line).path;
+                self.found.doubts.push(Unreadable::at_line(&path, line, format!("there are more than {MAX_OUTPUTS} actions")));
+            }
+            return;
+        }
         let messages = messages.filter(|_| self.in_default).map(|messages| messages.without(self.dropped));
         self.found.outputs.push(Output { target, messages, place: self.place(line) });
     }

@@ -18,6 +18,8 @@ const MAX_DEPTH: u32 = 16;
 const MAX_FILES: u32 = 4_096;
 /// Lines with a keyword, over all files.
 const MAX_LINES: u32 = 200_000;
+/// `Match` blocks. sshd goes through all of them for each connection, and each is kept with what it sets.
+const MAX_BLOCKS: usize = 2_000;
 /// Entries of a directory that an `Include` looks into.
 const MAX_ENTRIES: usize = 10_000;
 
@@ -190,6 +192,10 @@ impl<'r, 'i> Loader<'r, 'i> {
                 Err(Stop::Flawed)
             }
             Ok(criteria) => {
+                if self.blocks.len() >= MAX_BLOCKS {
+                    let reason = format!("there are more than {MAX_BLOCKS} Match blocks");
+                    return Err(Stop::Unknown(Unreadable::at_line(&place.path, place.line, reason)));
+                }
                 let above = outer.block.and_then(|index| self.blocks.get(index));
                 let mut conditions: Vec<String> = above.map(|block| block.conditions.clone()).unwrap_or_default();
                 let all = criteria == Criteria::All;

@@ -1,5 +1,8 @@
 //! Options in force.
 
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
 use super::options::{Type, type_of};
 use super::{Setting, Sudo};
 use crate::facts::{Fact, Unreadable};
@@ -44,7 +47,6 @@ impl Sudo {
             }
             None => vec![self.built_in(name, kind)?],
         };
-        let mut scopes: Vec<&Option<String>> = Vec::new();
         // What is for some is undone by what is for everybody later in the files, unless it is for commands.
         let later: Vec<&(&Setting, Value)> = set
             .iter()
@@ -54,12 +56,17 @@ impl Sudo {
             })
             .map(|(_, one)| one)
             .collect();
-        for (setting, _) in &later {
-            if !scopes.contains(&&setting.scope) {
-                scopes.push(&setting.scope);
-                all.extend(in_force(later.iter().copied().filter(|(other, _)| other.scope == setting.scope), kind));
+        // By scope, in the order in which each is met first.
+        let mut numbers: BTreeMap<&Option<Arc<str>>, usize> = BTreeMap::new();
+        let mut scopes: Vec<Vec<&(&Setting, Value)>> = Vec::new();
+        for one in later {
+            let number = *numbers.entry(&one.0.scope).or_insert(scopes.len());
+            match scopes.get_mut(number) {
+                Some(known) => known.push(one),
+                None => scopes.push(vec![one]),
             }
         }
+        all.extend(scopes.into_iter().filter_map(|lines| in_force(lines.into_iter(), kind)));
         Ok(all)
     }
 
@@ -110,29 +117,34 @@ fn value(kind: Type, operation: &Operation) -> Option<Value> {
 
 /// The last of some lines, or for a list all of them together.
 fn in_force<'s>(lines: impl Iterator<Item = &'s (&'s Setting, Value)>, kind: Type) -> Option<InForce> {
-    let mut found: Option<InForce> = None;
+    let mut list: Vec<String> = Vec::new();
+    let mut last = None;
     for (setting, value) in lines {
-        let before = found.take().and_then(|found| found.list).unwrap_or_default();
         let words = |text: &str| text.split_ascii_whitespace().map(|word| printable(word.as_bytes())).collect::<Vec<_>>();
-        let list = match value {
-            Value::Is(text) => words(text.as_deref().unwrap_or_default()),
-            Value::Adds(text) => before.into_iter().chain(words(text)).collect(),
-            Value::Removes(text) => before.into_iter().filter(|word| !words(text).contains(word)).collect(),
-        };
-        let text = match value {
-            Value::Is(text) => text.clone(),
-            Value::Adds(_) | Value::Removes(_) => Some(list.join(" ")),
-        };
-        found = Some(InForce {
-            scope: setting.scope.clone(),
-            number: text.as_deref().and_then(|text| number(kind, text)),
-            text: text.map(|text| printable(text.as_bytes())),
-            list: (kind == Type::List).then_some(list),
-            place: Some((setting.path.clone(), setting.line)),
-            because: setting.scope.clone(),
-        });
+        match value {
+            Value::Is(text) => list = words(text.as_deref().unwrap_or_default()),
+            Value::Adds(text) => list.extend(words(text)),
+            Value::Removes(text) => {
+                let taken: BTreeSet<String> = words(text).into_iter().collect();
+                list.retain(|word| !taken.contains(word));
+            }
+        }
+        last = Some((setting, value));
     }
-    found
+    let (setting, value) = last?;
+    let text = match value {
+        Value::Is(text) => text.clone(),
+        Value::Adds(_) | Value::Removes(_) => Some(list.join(" ")),
+    };
+    let scope = setting.scope.as_deref().map(str::to_owned);
+    Some(InForce {
+        number: text.as_deref().and_then(|text| number(kind, text)),
+        text: text.map(|text| printable(text.as_bytes())),
+        list: (kind == Type::List).then_some(list),
+        place: Some((setting.path.clone(), setting.line)),
+        because: scope.clone(),
+        scope,
+    })
 }
 
 /// A value as a number, if sudo takes it as one: minutes may have a sign and a fraction (`store_timespec`), modes are octal.

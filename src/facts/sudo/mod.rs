@@ -7,6 +7,8 @@ mod effective;
 mod files;
 mod options;
 
+use std::sync::Arc;
+
 pub use effective::InForce;
 pub use options::is_option;
 
@@ -33,7 +35,7 @@ struct Setting {
     path: ImagePath,
     line: u32,
     /// For whom, in words; nothing where it is for everybody.
-    scope: Option<String>,
+    scope: Option<Arc<str>>,
     /// Whether it is for commands, whose options are set last.
     of_command: bool,
     name: String,
@@ -51,9 +53,8 @@ pub struct Permission {
 
 impl Permission {
     /// The users it is for, as they are written, made safe to show.
-    #[must_use]
-    pub fn users(&self) -> Vec<String> {
-        self.grant.users.iter().map(|user| printable(user.to_string().as_bytes())).collect()
+    pub fn users(&self) -> impl Iterator<Item = String> {
+        self.grant.users.iter().map(|user| printable(user.to_string().as_bytes()))
     }
 
     /// The line of a tag in force.
@@ -89,7 +90,7 @@ pub(super) fn gather(facts: &Facts<'_>) -> Fact<Sudo> {
 
 impl Sudo {
     fn set(&mut self, path: &ImagePath, defaults: Defaults) {
-        let (of_command, scope) = (matches!(defaults.scope, Scope::Commands(_)), words(&defaults.scope));
+        let (of_command, scope) = (matches!(defaults.scope, Scope::Commands(_)), words(&defaults.scope).map(Arc::from));
         self.settings.extend(defaults.settings.into_iter().map(|setting| Setting {
             path: path.clone(),
             line: setting.line,

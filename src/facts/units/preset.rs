@@ -3,8 +3,6 @@
 
 use std::collections::BTreeSet;
 
-use globset::GlobBuilder;
-
 use super::name::{self, Form};
 use super::search::{self, Role};
 use super::state::{self, Discovered, Install};
@@ -12,6 +10,7 @@ use super::{Units, Via};
 use crate::facts::{Fact, Facts, Os, Unreadable};
 use crate::path::ImagePath;
 use crate::syntax::preset::{self, Action};
+use crate::syntax::wildcard;
 
 const DIRS: [&str; 5] = [
     "/etc/systemd/system-preset",
@@ -21,13 +20,13 @@ const DIRS: [&str; 5] = [
     "/lib/systemd/system-preset",
 ];
 
-/// Lines of all preset files together; distributions have some hundreds.
-const MAX_RULES: usize = 20_000;
+/// Lines of all preset files together; distributions have some hundreds. Each unit is compared with each.
+const MAX_RULES: usize = 2_000;
 
 /// The presets of an image.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Presets {
-    rules: Vec<(ImagePath, preset::Rule, Option<globset::GlobMatcher>)>,
+    rules: Vec<(ImagePath, preset::Rule)>,
 }
 
 /// Where a decision comes from: a line, or nothing where no line fits and the answer is to enable.
@@ -74,9 +73,7 @@ impl Presets {
                 Err(error) => return Err(Unreadable::reading(&path, &error)),
             };
             for rule in preset::parse(&content) {
-                // fnmatch(FNM_NOESCAPE): a backslash is a plain character, which names of units do contain.
-                let glob = GlobBuilder::new(&rule.pattern.replace('{', "[{]")).backslash_escape(false).build();
-                rules.push((path.clone(), rule, glob.ok().map(|glob| glob.compile_matcher())));
+                rules.push((path.clone(), rule));
             }
             if rules.len() > MAX_RULES {
                 return Err(Unreadable::at(&path, format!("the presets have more than {MAX_RULES} lines")));
@@ -87,12 +84,13 @@ impl Presets {
 
     /// What the presets say of a unit: the first line that fits, or to enable it.
     fn query(&self, unit: &str) -> (Action, Vec<String>, Origin) {
-        for (path, rule, glob) in &self.rules {
+        for (path, rule) in &self.rules {
             let template = name::template(unit);
             let of_rule = template.as_deref() == Some(rule.pattern.as_str()) && !rule.instances.is_empty();
             let listed =
                 of_rule && name::instance(unit).is_some_and(|own| own.is_empty() || rule.instances.iter().any(|one| one == own));
-            let fits = listed || rule.pattern == unit || glob.as_ref().is_some_and(|glob| glob.is_match(unit));
+            // fnmatch(FNM_NOESCAPE): a backslash is a plain character, which names of units do contain.
+            let fits = listed || rule.pattern == unit || wildcard::matches(rule.pattern.as_bytes(), unit.as_bytes());
             if fits {
                 let instances =
                     if of_rule && name::form(unit) == Some(Form::Template) { rule.instances.clone() } else { Vec::new() };

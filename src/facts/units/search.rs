@@ -8,8 +8,12 @@ use crate::image::{FileKind, ReadError, Rootfs};
 use crate::path::ImagePath;
 use crate::syntax::systemd_unit::{self, UnitFile};
 
-/// Entries of all unit directories together. A large server has some hundreds; systemd itself takes seconds for this many.
-const MAX_ENTRIES: usize = 100_000;
+/// Entries of all unit directories together, links among them. A full desktop has fifteen hundred.
+const MAX_ENTRIES: usize = 10_000;
+
+/// Drop-ins that belong to very many units at once (`service.d`, `app-.service.d`), times units: as often they are looked at. Distributions ship
+/// fewer than ten of them.
+const MAX_SHARED: usize = 500_000;
 
 /// The longest target of a link, `PATH_MAX`.
 const MAX_TARGET: usize = 4096;
@@ -139,6 +143,7 @@ pub(super) fn read(facts: &Facts<'_>) -> Fact<Tree> {
         let dir = tree.read_dir(root, path, &real, role, &known)?;
         tree.dirs.push(dir);
     }
+    tree.shared()?;
     Ok(tree)
 }
 
@@ -147,6 +152,23 @@ impl Tree {
         self.entries += more;
         if self.entries > MAX_ENTRIES {
             return Err(Unreadable::at(path, format!("there are more than {MAX_ENTRIES} files of units")));
+        }
+        Ok(())
+    }
+
+    /// Refuses what would have to be looked at for every unit again.
+    fn shared(&self) -> Fact<()> {
+        let units: usize = self.dirs.iter().map(|dir| dir.entries.len()).sum();
+        let mut drop_ins = 0;
+        for (dir, (folder, parts)) in self.dirs.iter().flat_map(|dir| dir.folders.iter().map(move |folder| (dir, folder))) {
+            let Some(owner) = folder.strip_suffix(".d") else { continue };
+            if name::is_kind(owner) || owner.rsplit_once('.').is_some_and(|(stem, _)| stem.ends_with('-')) {
+                drop_ins += parts.len();
+            }
+            if drop_ins.saturating_mul(units) > MAX_SHARED {
+                let reason = format!("there are {drop_ins} drop-ins for kinds of units, and {units} units they may belong to");
+                return Err(Unreadable::at(&dir.path.join(folder), reason));
+            }
         }
         Ok(())
     }

@@ -406,13 +406,31 @@ fn control_groups_of_both_versions_say_what_runs() {
 }
 
 #[test]
-fn ten_thousand_units_that_all_want_each_other() {
+fn five_thousand_units_that_all_want_each_other() {
     let mut image = base();
-    for number in 0..10_000 {
+    for number in 0..5_000 {
         let content =
             format!("[Unit]\nWants=u{}.service u{}.service\n[Install]\nWantedBy=multi-user.target\n", number + 1, number / 2);
         image = vendor(image, &format!("u{number}.service"), &content);
     }
     let units = units(&enable(image, "multi-user.target", "u0.service"));
-    assert!(matches!(units.starts("u9999").unwrap(), Start::AtBoot(_)));
+    assert!(matches!(units.starts("u4999").unwrap(), Start::AtBoot(_)));
+}
+
+#[test]
+fn very_many_units_leave_it_unknown() {
+    let folder = "multi-user.target.wants";
+    let image = (0..=10_000).fold(base(), |image, number| vendor(image, &format!("{folder}/{number}.service"), ""));
+    assert!(live(&image, None).unwrap_err().reason.contains("more than 10000 files"));
+}
+
+#[test]
+fn very_many_drop_ins_for_every_unit_leave_it_unknown() {
+    let shared = |owner: &str| {
+        let image = (0..1_000).fold(base(), |image, number| vendor(image, &format!("app-{number}.service"), "[Service]\n"));
+        (0..600).fold(image, |image, number| vendor(image, &format!("{owner}.d/{number}.conf"), "[Service]\n"))
+    };
+    assert!(live(&shared("service"), None).unwrap_err().reason.contains("600 drop-ins for kinds of units"));
+    assert!(live(&shared("app-.service"), None).is_err());
+    assert!(live(&shared("app-1.service"), None).is_ok());
 }

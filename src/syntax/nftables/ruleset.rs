@@ -6,9 +6,9 @@ use super::super::packet_rule::{Action, PacketRule};
 use super::tokens::{Kind, Token};
 use super::{Flaw, rule};
 
-/// Tokens of one script, with what its variables stand for. The largest rule sets in use, with lists of networks, have some hundred
-/// thousand; variables made of variables could make more of a few lines.
-pub const MAX_TOKENS: usize = 2_000_000;
+/// Tokens of one script, with what its variables stand for. Rule sets of whole hosting companies have some ten
+/// thousand, and longer lists of networks are loaded by what keeps them; variables made of variables could make more of a few lines.
+pub const MAX_TOKENS: usize = 150_000;
 
 /// The family of a table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]

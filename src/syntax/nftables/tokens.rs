@@ -1,6 +1,6 @@
 //! Words, signs and line ends of the language of `nft(8)`, after its scanner (`src/scanner.l`).
 
-use super::Flaw;
+use super::{Flaw, MAX_TOKENS};
 
 /// What a token is.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -59,7 +59,7 @@ impl Token {
 /// All tokens of a file; a comment is none, a line end after a backslash neither.
 ///
 /// # Errors
-/// A text that is not closed on its line.
+/// A text that is not closed on its line; more than [`MAX_TOKENS`].
 pub fn tokens(content: &[u8], file: usize) -> Result<Vec<Token>, Flaw> {
     let text = String::from_utf8_lossy(content);
     let mut found: Vec<Token> = Vec::new();
@@ -72,6 +72,10 @@ pub fn tokens(content: &[u8], file: usize) -> Result<Vec<Token>, Flaw> {
         if !special {
             word.push(character);
             continue;
+        }
+        if found.len() > MAX_TOKENS {
+            let reason = format!("there are more than {MAX_TOKENS} words");
+            return Err(Flaw { file, line, reason, refused: false });
         }
         let mut put = |kind| found.push(Token { file, line, kind });
         if !word.is_empty() {

@@ -201,13 +201,14 @@ impl Script {
         }
         let in_subshell = std::mem::take(&mut self.piped) || self.open.has(Open::Subshell);
         let Some((line, first)) = words.first().filter(|_| !in_subshell) else { return };
+        let line = *line;
         let in_function = self.open.has(Open::Function);
         let certain = !self.behind && !in_function && !self.open.has(Open::Branch) && !self.open.has(Open::Case);
         if certain && ["return", "exit"].contains(&first.text.as_str()) {
             self.ended = true;
         }
-        let actions = actions(&words.iter().map(|(_, word)| word.clone()).collect::<Vec<_>>());
-        self.steps.extend(actions.into_iter().map(|action| Step { line: *line, certain, in_function, action }));
+        let actions = actions(&words.into_iter().map(|(_, word)| word).collect::<Vec<_>>());
+        self.steps.extend(actions.into_iter().map(|action| Step { line, certain, in_function, action }));
     }
 }
 

@@ -22,14 +22,10 @@ pub(super) enum Token {
     Newline,
 }
 
-/// Every token with its line.
-pub(super) fn tokens(text: &str) -> Vec<(u32, Token)> {
+/// Every token with its line, one after another: a script may be made of very many.
+pub(super) fn tokens(text: &str) -> impl Iterator<Item = (u32, Token)> {
     let mut reader = Reader { rest: text.chars().peekable(), line: 1, here: VecDeque::new() };
-    let mut all = Vec::new();
-    while let Some((line, token)) = reader.token() {
-        all.push((line, token));
-    }
-    all
+    std::iter::from_fn(move || reader.token())
 }
 
 struct Reader<'t> {

@@ -1,5 +1,7 @@
 //! Who may run what.
 
+use std::sync::Arc;
+
 use nom::Parser;
 use nom::branch::alt;
 use nom::bytes::complete::tag;
@@ -15,12 +17,12 @@ use super::token::{Reader, blank, end_of_line, path, quoted, symbol, tagged, wor
 pub struct Grant {
     /// Line of the command, from 1.
     pub line: u32,
-    /// Who.
-    pub users: Vec<Member>,
+    /// Who. Shared by all commands of a line, as are the hosts and accounts: very many of each would make a product of them.
+    pub users: Arc<[Member]>,
     /// On which hosts.
-    pub hosts: Vec<Member>,
+    pub hosts: Arc<[Member]>,
     /// As whom. Nothing where it is not said: as root then, or whom `runas_default` names.
-    pub runas: Option<Runas>,
+    pub runas: Option<Arc<Runas>>,
     /// What.
     pub command: Command,
     /// Options in order of their appearance; of two of a name the last counts.
@@ -93,7 +95,7 @@ impl Tag {
 
 /// Reads `users hosts = commands : hosts = commands`.
 pub(super) fn read(reader: &mut Reader<'_>, entries: &mut Vec<Entry>) -> Option<()> {
-    let users = member::users(reader)?;
+    let users: Arc<[Member]> = member::users(reader)?.into();
     reader.eat(blank);
     entries.extend(privilege(reader, &users)?.into_iter().map(Entry::Grant));
     loop {
@@ -138,14 +140,14 @@ fn end_of_line_ahead(input: &[u8]) -> super::Parsed<'_, ()> {
 }
 
 /// `hosts = command, command`: what one command says holds for those behind it as well.
-fn privilege(reader: &mut Reader<'_>, users: &[Member]) -> Option<Vec<Grant>> {
-    let hosts = member::hosts(reader)?;
+fn privilege(reader: &mut Reader<'_>, users: &Arc<[Member]>) -> Option<Vec<Grant>> {
+    let hosts: Arc<[Member]> = member::hosts(reader)?.into();
     reader.eat(symbol(b'='))?;
     let mut grants: Vec<Grant> = Vec::new();
     loop {
         reader.eat(blank);
         let before = grants.last();
-        let runas = runas(reader).ok()?.or_else(|| before.and_then(|before| before.runas.clone()));
+        let runas = runas(reader).ok()?.map(Arc::new).or_else(|| before.and_then(|before| before.runas.clone()));
         let mut options = before.map(|before| before.options.clone()).unwrap_or_default();
         while let Some(given) = option(reader).ok()? {
             options.retain(|old| old.name != given.name);
@@ -160,7 +162,7 @@ fn privilege(reader: &mut Reader<'_>, users: &[Member]) -> Option<Vec<Grant>> {
         reader.eat(blank);
         let line = reader.line();
         let command = command::one(reader, true)?;
-        grants.push(Grant { line, users: users.to_vec(), hosts: hosts.clone(), runas, command, options, tags });
+        grants.push(Grant { line, users: Arc::clone(users), hosts: Arc::clone(&hosts), runas, command, options, tags });
         if reader.eat(symbol(b',')).is_none() {
             return Some(grants);
         }
