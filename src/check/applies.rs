@@ -23,6 +23,9 @@ pub enum Applies {
     File(Names),
     /// One of these firewalls is in use, or none of all is: only another one in their place makes a rule not apply.
     Firewall(Vec<Tool>),
+    /// This firewall is the one that the image goes by: it is in use; or none is, and its package is the first there is of ufw, saved rules
+    /// of iptables and firewalld, with nftables for an image that has none of them.
+    ChosenFirewall(Tool),
     /// An installed kernel has one of these modules as a part of itself, and none has one of them to be loaded: no configuration
     /// has a say over it.
     BuiltIn(Names),
@@ -76,6 +79,32 @@ fn instead(firewall: &Firewall, tools: &[Tool]) -> Result<Option<Tool>, Unreadab
     Ok(other)
 }
 
+/// Whether a firewall is the one that the image goes by, and why.
+fn is_chosen(facts: &Facts<'_>, tool: Tool) -> Result<(bool, String), Unreadable> {
+    let firewall = facts.firewall()?;
+    let mut others = Vec::new();
+    for other in Tool::ALL {
+        if firewall.uses(other)? {
+            if other == tool {
+                return Ok((true, format!("{} is in use", tool.name())));
+            }
+            others.push(other.name());
+        }
+    }
+    if !others.is_empty() {
+        return Ok((false, format!("{} is in use", others.join(" and "))));
+    }
+    let packages = facts.packages()?;
+    let there = |names: &[&str]| names.iter().any(|name| packages.named(name).next().is_some());
+    let first = PACKAGES.iter().find(|(_, names)| there(names)).map_or(Tool::Nftables, |(tool, _)| *tool);
+    Ok((first == tool, format!("no firewall is in use, and {} is what there is", first.name())))
+}
+
+/// Whose being installed says which firewall is meant where none is in use, in this order. nftables is not among them: other firewalls
+/// bring it along.
+const PACKAGES: [(Tool, &[&str]); 3] =
+    [(Tool::Ufw, &["ufw"]), (Tool::Iptables, &["iptables-persistent", "iptables-services"]), (Tool::Firewalld, &["firewalld"])];
+
 /// Whether kernels have one of these only as a part of themselves.
 fn built_in(modules: &Modules, names: &[String]) -> bool {
     let names: Vec<Vec<u8>> = names.iter().filter_map(|name| underscores(name.as_bytes())).collect();
@@ -91,6 +120,10 @@ impl Applies {
             Self::Os(_) => needs.fact(FactId::Os),
             Self::File(patterns) => patterns.0.iter().for_each(|pattern| needs.files(pattern)),
             Self::Firewall(_) => needs.fact(FactId::Firewall),
+            Self::ChosenFirewall(_) => {
+                needs.fact(FactId::Firewall);
+                needs.fact(FactId::Packages);
+            }
             Self::BuiltIn(_) => needs.fact(FactId::Modules),
             Self::Sshd(_) => {
                 needs.fact(FactId::Packages);
@@ -133,6 +166,10 @@ impl Applies {
             Self::Firewall(tools) => match facts.firewall().and_then(|firewall| instead(firewall, tools)) {
                 Ok(None) => decide(true, String::new()),
                 Ok(Some(other)) => decide(false, format!("{} is in use", other.name())),
+                Err(unreadable) => unknown(&unreadable),
+            },
+            Self::ChosenFirewall(tool) => match is_chosen(facts, *tool) {
+                Ok((chosen, why)) => decide(chosen, why),
                 Err(unreadable) => unknown(&unreadable),
             },
             Self::BuiltIn(names) => match facts.modules() {
@@ -202,5 +239,22 @@ mod tests {
         let other = built_in.file("/lib/modules/6.2/modules.dep", "kernel/drivers/usb/storage/usb-storage.ko:\n");
         assert_eq!(status(USB, &other), Status::Fail);
         assert_eq!(status(USB, &MemoryImage::new()), Status::Fail);
+    }
+
+    #[test]
+    fn the_firewall_in_use_is_the_chosen_one_whatever_is_installed() {
+        const STATUS: &str = "Package: ufw\nStatus: install ok installed\nArchitecture: all\nVersion: 1\n\n";
+        let unit = "[Service]\nExecStart=/usr/sbin/nft -f /etc/nftables.conf\n[Install]\nWantedBy=multi-user.target\n";
+        let image = MemoryImage::new()
+            .file("/etc/machine-id", "0123456789abcdef0123456789abcdef\n")
+            .link("/usr/lib/systemd/system/default.target", "multi-user.target")
+            .file("/usr/lib/systemd/system/multi-user.target", "[Unit]\n")
+            .file("/usr/lib/systemd/system/nftables.service", unit)
+            .file("/var/lib/dpkg/status", STATUS);
+        let chosen = |tool: &str, image: &MemoryImage| status(&format!("chosen-firewall = '{tool}'\n"), image);
+        assert_eq!((chosen("ufw", &image), chosen("nftables", &image)), (Status::Pass, Status::Fail));
+        let link = "/usr/lib/systemd/system/nftables.service";
+        let image = image.link("/etc/systemd/system/multi-user.target.wants/nftables.service", link);
+        assert_eq!((chosen("ufw", &image), chosen("nftables", &image)), (Status::Fail, Status::Pass));
     }
 }

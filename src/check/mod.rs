@@ -191,6 +191,8 @@ checks! {
     FirewalldSetting: firewall::FirewalldSetting,
     /// What the zones of firewalld do.
     FirewalldZones: firewall::FirewalldZones,
+    /// How many firewalls are in use.
+    FirewallsInUse: firewall::FirewallsInUse,
     /// What iptables does with packets that no rule decides on.
     IptablesPolicy: firewall::IptablesPolicy,
     /// Whether saved rules of iptables are loaded.

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use karat::benchmark::{Benchmark, Choice, Control, Selected, select, shipped};
 use karat::check::{Applies, OsSelector};
 use karat::engine::scan;
+use karat::facts::firewall::Tool;
 use karat::finding::{Finding, Status};
 use karat::rule::{self, Example, FileSpec, Rule, Verdict};
 use rayon::prelude::*;
@@ -138,6 +139,21 @@ fn prepare(example: &mut Example, applies: &Applies) {
         }
         Applies::Os(system) if example.os.is_none() => example.os = Some(named(system)),
         Applies::Sshd(_) => prepare(example, &serde_json::from_str(r#"{ "package": "openssh-server" }"#).unwrap()),
+        Applies::ChosenFirewall(tool) => {
+            let names = match tool {
+                Tool::Ufw => "ufw",
+                Tool::Iptables => "iptables-persistent",
+                Tool::Firewalld => "firewalld",
+                Tool::Nftables => {
+                    example.packages.get_or_insert_default();
+                    return;
+                }
+            };
+            let known = example.packages.get_or_insert_default();
+            if !known.iter().any(|known| known.split(' ').next() == Some(names)) {
+                known.push(format!("{names} 9"));
+            }
+        }
         Applies::Os(_) | Applies::Firewall(_) | Applies::BuiltIn(_) | Applies::Running(_) => {}
     }
 }

@@ -4,6 +4,7 @@
 //! rules of a running kernel, so that on a live machine too the configuration is judged.
 
 mod firewalld;
+mod in_use;
 mod iptables;
 mod loopback;
 mod nftables;
@@ -11,6 +12,7 @@ mod open_ports;
 mod ufw;
 
 pub(super) use firewalld::{FirewalldSetting, FirewalldZones};
+pub(super) use in_use::FirewallsInUse;
 pub(super) use iptables::{IptablesPolicy, IptablesRules};
 pub(super) use loopback::LoopbackTraffic;
 pub(super) use nftables::{NftablesChains, NftablesTable};

@@ -117,6 +117,19 @@ impl Firewall {
     }
 }
 
+impl Firewall {
+    /// The units that load the rules of a tool, as far as they are known.
+    #[must_use]
+    pub fn loaders(&self, tool: Tool) -> Vec<&Loader> {
+        match tool {
+            Tool::Ufw => self.ufw.iter().map(|ufw| &ufw.loader).collect(),
+            Tool::Nftables => self.nftables.iter().map(|nftables| &nftables.loader).collect(),
+            Tool::Iptables => self.iptables.iter().chain(&self.ip6tables).map(|saved| &saved.loader).collect(),
+            Tool::Firewalld => self.firewalld.iter().map(|firewalld| &firewalld.loader).collect(),
+        }
+    }
+}
+
 fn loader(facts: &Facts<'_>, unit: &'static str) -> Fact<Loader> {
     let units = facts.units()?;
     if let Init::Other(what) = units.init {
