@@ -48,7 +48,7 @@ pub struct File {
     pub or_no_login: bool,
     /// It has no content.
     pub empty: Option<bool>,
-    /// The verdict if nothing matches the patterns: `pass`, `fail`, or `not-applicable` (the default).
+    /// The verdict if nothing matches the patterns: `pass`, `fail`, `unknown`, or `not-applicable` (the default).
     #[serde(default)]
     pub when_none: WhenNone,
 }
@@ -61,6 +61,8 @@ pub enum WhenNone {
     Pass,
     /// Something should be there.
     Fail,
+    /// There has to be something, and it may lie on a volume that is not part of the source.
+    Unknown,
     /// There is nothing to judge.
     #[default]
     NotApplicable,
@@ -73,6 +75,10 @@ impl WhenNone {
         match self {
             Self::Pass => Outcome::pass(vec![evidence]).because(reason),
             Self::Fail => Outcome::fail(vec![evidence.expected("to exist")]),
+            Self::Unknown => Outcome::unknown(
+                format!("{path}: {reason}; it may lie on a volume that is not part of the source"),
+                vec![evidence.expected("to exist")],
+            ),
             Self::NotApplicable => Outcome::not_applicable(format!("{path}: {reason}")),
         }
     }

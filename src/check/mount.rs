@@ -98,6 +98,7 @@ impl Mount {
         match self.when_none {
             WhenNone::Pass => Outcome::pass(vec![none.clone()]),
             WhenNone::Fail => Outcome::fail(vec![none.clone().expected("to be mounted")]),
+            WhenNone::Unknown => Outcome::unknown(format!("{point} is no file system of its own"), vec![none.clone()]),
             WhenNone::NotApplicable => Outcome::not_applicable(format!("{point} is no file system of its own")),
         }
     }

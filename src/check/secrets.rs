@@ -6,13 +6,14 @@ use serde::Deserialize;
 use super::accounts::OneOrMore;
 use super::tree::incomplete;
 use super::{Kind, unknown};
-use crate::facts::{FactId, Facts, Needs, Secret, SecretKind, Unreadable, secret_selector};
+use crate::facts::{FactId, Facts, Needs, Secret, SecretKind, Unreadable, own_secret_selector, secret_selector};
 use crate::finding::{Evidence, Outcome};
 use crate::path::ImagePath;
 
 /// No file of the image holds a secret of these kinds.
 ///
-/// Candidates are found by name, size, kind and place; of secrets only kind, path and line are told. What a package owns below `/usr`, `/opt` and
+/// Candidates are found by name, size, kind and place: small files outside the folders of packages are read whatever they are called. Of secrets
+/// only kind, path and line are told. What a package owns below `/usr`, `/opt` and
 /// `/boot`, and what libraries test with, everybody has: it does not count.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
@@ -28,7 +29,8 @@ impl Kind for Secrets {
     fn needs(&self, facts: &Facts<'_>, needs: &mut Needs) {
         needs.fact(FactId::Mounts);
         needs.tree(secret_selector());
-        if facts.tree().is_ok_and(|tree| tree.matches(&secret_selector()).is_some()) {
+        needs.tree(own_secret_selector());
+        if facts.tree().is_ok_and(|tree| tree.matches(&own_secret_selector()).is_some()) {
             needs.fact(FactId::Secrets);
         }
         if self.counted(facts).is_ok_and(|found| found.iter().any(|secret| secret.may_be_public())) {

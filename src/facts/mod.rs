@@ -82,7 +82,7 @@ pub use os::Os;
 pub use packages::{Owners, Packages};
 pub use pam::{ModuleOption, Pam, Stack, Step};
 pub use rsyslog::Rsyslog;
-pub use secrets::{Secret, SecretKind, Secrets, selector as secret_selector};
+pub use secrets::{Secret, SecretKind, Secrets, own_selector as own_secret_selector, selector as secret_selector};
 pub(crate) use selinux::CONFIG as SELINUX_CONFIG;
 pub use selinux::SeLinux;
 pub use sshd::Sshd;

@@ -25,6 +25,8 @@ pub struct Selector {
     pub capability: bool,
     /// A file whose name and place are those of something secret.
     pub candidate: bool,
+    /// A small file where people and programs put what is their own, whatever it is called.
+    pub own: bool,
     /// Subtrees that do not count, the path itself included.
     pub except: BTreeSet<ImagePath>,
 }
@@ -39,6 +41,7 @@ impl Selector {
             && self.gid_outside.as_ref().is_none_or(|known| !known.contains(&metadata.gid))
             && (!self.capability || (metadata.kind == FileKind::File && metadata.mode & 0o111 != 0))
             && (!self.candidate || secrets::is_candidate(name, metadata))
+            && (!self.own || secrets::is_small(name, metadata))
     }
 }
 
@@ -188,7 +191,11 @@ impl Visitor for Hunt<'_> {
     fn found(&self, path: &ImagePath, metadata: &Metadata) {
         for (selector, matches) in &self.wanted {
             let is_excepted = selector.except.iter().any(|base| path.is_within(base));
-            if !selector.fits(path.file_name(), metadata) || is_excepted || (selector.candidate && !secrets::is_one(path)) {
+            if !selector.fits(path.file_name(), metadata)
+                || is_excepted
+                || (selector.candidate && !secrets::is_one(path))
+                || (selector.own && !secrets::is_own(path))
+            {
                 continue;
             }
             let found = |capabilities| TreeMatch { metadata: *metadata, capabilities };
@@ -196,7 +203,7 @@ impl Visitor for Hunt<'_> {
             let mut matches = matches.lock().unwrap_or_else(PoisonError::into_inner);
             match carries {
                 Ok(Some(capabilities)) => {
-                    let most = if selector.candidate { TreeMatches::MAX_CANDIDATES } else { TreeMatches::MAX };
+                    let most = if selector.candidate || selector.own { TreeMatches::MAX_CANDIDATES } else { TreeMatches::MAX };
                     matches.add(path, found(capabilities), most);
                 }
                 Ok(None) => {}

@@ -28,6 +28,10 @@ pub(super) enum Reader {
     Environment,
     /// A unit of systemd, or a drop-in of one.
     Unit,
+    /// For what is known by its shape: keys, tokens, keys of AWS, addresses with passwords.
+    Shape,
+    /// For that, and for values of these names.
+    Named(&'static [&'static str]),
     /// For the marks of a core dump.
     CoreDump,
     /// For the mark of swap.
@@ -147,6 +151,90 @@ fn by_ending(name: &[u8]) -> bool {
 
 fn is_swap(name: &[u8], size: u64) -> bool {
     size >= LEAST_SWAP && memchr::memmem::find(name, b"swap").is_some()
+}
+
+/// A file that people or programs write by hand is hardly longer.
+const SMALL: u64 = 65_536;
+/// The shortest thing that is known by its shape: a token with its beginning.
+const SHORT: u64 = 20;
+
+/// Whether an entry may hold a secret wherever it lies and whatever it is called: asked of every entry of a walk, so it has to be quick. What is
+/// code, a picture or packed by its ending is left out: there are thousands of them, and the names that matter have other endings.
+pub(in crate::facts) fn is_small(name: &[u8], metadata: &Metadata) -> bool {
+    const OTHER: [&[u8]; 38] = [
+        b"js", b"mjs", b"ts", b"tsx", b"jsx", b"map", b"css", b"scss", b"html", b"htm", b"svg", b"png", b"jpg", b"jpeg", b"gif",
+        b"ico", b"woff", b"woff2", b"ttf", b"pyc", b"pyi", b"h", b"c", b"cc", b"cpp", b"hpp", b"rs", b"go", b"class", b"so",
+        b"o", b"a", b"mo", b"po", b"gz", b"xz", b"zst", b"md",
+    ];
+    metadata.kind == FileKind::File
+        && (SHORT..=SMALL).contains(&metadata.size)
+        && !memchr::memrchr(b'.', name).is_some_and(|dot| OTHER.contains(&name.get(dot + 1..).unwrap_or_default()))
+}
+
+/// Whether it lies where people and programs put what is their own: anywhere but in the folders that packages fill and the system makes.
+pub(in crate::facts) fn is_own(path: &ImagePath) -> bool {
+    const OWN: [&[u8]; 5] = [b"/usr/local/", b"/var/lib/cloud/", b"/var/opt/", b"/var/www/", b"/var/tmp/"];
+    const SYSTEM: [&[u8]; 13] = [
+        b"/usr/",
+        b"/var/",
+        b"/bin/",
+        b"/sbin/",
+        b"/lib/",
+        b"/lib32/",
+        b"/lib64/",
+        b"/libx32/",
+        b"/boot/",
+        b"/proc/",
+        b"/sys/",
+        b"/dev/",
+        b"/run/",
+    ];
+    let begins = |list: &[&[u8]]| list.iter().any(|folder| path.as_bytes().starts_with(folder));
+    begins(&OWN) || !begins(&SYSTEM)
+}
+
+/// How such a file is read; nothing where another rule is about it.
+pub(super) fn own_reader(path: &ImagePath) -> Option<Reader> {
+    const LOGIN: Reader = Reader::Named(&[
+        "password",
+        "passwd",
+        "token",
+        "auth_token",
+        "access_token",
+        "secret",
+        "secret_key",
+        "client_secret",
+        "api_key",
+        "apikey",
+        "private_key",
+    ]);
+    let name = path.file_name().to_ascii_lowercase();
+    let parent = path.parent().map(|parent| parent.file_name().to_vec()).unwrap_or_default();
+    if parent == b"ssh" && name.starts_with(b"ssh_host_") || name.ends_with(b".pub") || path.is_within(&"/etc/ssl/certs".into()) {
+        return None;
+    }
+    let says = |part: &&[u8]| memchr::memmem::find(&name, part).is_some();
+    let named = [&b"creds"[..], b"credential", b"secret", b"token", b"passw"].iter().any(says);
+    Some(if memchr::memmem::find(&name, b"tfstate").is_some() {
+        Reader::Named(&[
+            "password",
+            "master_password",
+            "secret",
+            "secret_string",
+            "token",
+            "private_key",
+            "private_key_pem",
+            "access_key",
+        ])
+    } else if memchr::memmem::find(&name, b"kubeconfig").is_some() || path.is_within(&"/etc/kubernetes".into()) {
+        Reader::Named(&["token", "password", "client-key-data", "id-token", "refresh-token", "access-token"])
+    } else if name.starts_with(b"user-data") || name.starts_with(b"vendor-data") || name == b"cloud-config.txt" {
+        Reader::Named(&["password", "passwd", "hashed_passwd", "plain_text_passwd", "token", "secret"])
+    } else if named && !path.is_within(&"/etc".into()) {
+        LOGIN
+    } else {
+        Reader::Shape
+    })
 }
 
 /// Stores of certificates that everybody trusts: hundreds of files and no key, as nothing else is put there.

@@ -9,10 +9,10 @@ use rayon::prelude::*;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-pub(super) use candidate::{is_candidate, is_one};
+pub(super) use candidate::{is_candidate, is_one, is_own, is_small};
 
 use self::candidate::Reader;
-use super::{Fact, Facts, Selector, TreeMatches, Unreadable};
+use super::{Fact, Facts, Selector, TreeFact, TreeMatches, Unreadable};
 use crate::image::{FileKind, ReadError, Rootfs};
 use crate::path::ImagePath;
 use crate::syntax::secrets::{Found, environment, key, login, magic};
@@ -109,6 +109,12 @@ pub fn selector() -> Selector {
     Selector { kinds: [FileKind::File].into(), candidate: true, ..Selector::default() }
 }
 
+/// What it has to pick besides: small files by their place.
+#[must_use]
+pub fn own_selector() -> Selector {
+    Selector { kinds: [FileKind::File].into(), own: true, ..Selector::default() }
+}
+
 pub(super) fn gather(facts: &Facts<'_>) -> Fact<Secrets> {
     let root = facts.root();
     let mut all = Secrets::default();
@@ -124,6 +130,8 @@ pub(super) fn gather(facts: &Facts<'_>) -> Fact<Secrets> {
     by_place(root, &mut files, &mut all);
     files.sort_by(|one, other| one.0.cmp(&other.0));
     files.dedup_by(|one, other| one.0 == other.0);
+    // Those with a name come first, so that no crowd of others takes the room.
+    files.extend(own(tree, &files, &mut all));
     let mut bytes = 0;
     let sizes: Vec<u64> = files.par_iter().map(|(path, _)| root.resolve(path).map_or(0, |found| found.metadata.size)).collect();
     let fits = sizes.iter().take_while(|&&size| {
@@ -146,6 +154,19 @@ pub(super) fn gather(facts: &Facts<'_>) -> Fact<Secrets> {
     all.found.sort();
     all.found.dedup();
     Ok(all)
+}
+
+/// Small files where people and programs put what is their own, but those that are read already.
+fn own(tree: &TreeFact, known: &[(ImagePath, Reader)], all: &mut Secrets) -> Vec<(ImagePath, Reader)> {
+    let Some(matches) = tree.matches(&own_selector()) else { return Vec::new() };
+    let unread = matches.total.saturating_sub(matches.found.len() as u64);
+    if unread > 0 {
+        let reason = format!("{unread} small files outside the folders of packages are more than are looked at for secrets");
+        let kinds = [SecretKind::PrivateKey, SecretKind::Cloud, SecretKind::Login];
+        all.doubts.extend(kinds.map(|kind| (kind, Unreadable::because(reason.clone()))));
+    }
+    let fresh = matches.found.keys().filter(|path| known.binary_search_by(|(known, _)| known.cmp(path)).is_err());
+    fresh.filter_map(|path| Some((path.clone(), candidate::own_reader(path)?))).collect()
 }
 
 /// What is known by its place and not by its name.
@@ -192,7 +213,9 @@ impl Reader {
         match self {
             Self::Key | Self::Ring => SecretKind::PrivateKey,
             Self::Cloud(_) | Self::CloudStore => SecretKind::Cloud,
-            Self::Login(_) | Self::Token | Self::Netrc | Self::Pgpass | Self::Addresses => SecretKind::Login,
+            Self::Login(_) | Self::Token | Self::Netrc | Self::Pgpass | Self::Addresses | Self::Shape | Self::Named(_) => {
+                SecretKind::Login
+            }
             Self::Environment | Self::Unit => SecretKind::Environment,
             Self::CoreDump => SecretKind::CoreDump,
             Self::Swap => SecretKind::Swap,
@@ -221,11 +244,20 @@ impl Reader {
             Self::Addresses => login::addresses(content),
             Self::Environment => environment::assignments(content),
             Self::Unit => unit(content),
+            Self::Shape => login::addresses(content),
+            Self::Named(names) => {
+                let named = login::assigned(content, names, "a password, a key or a token");
+                named.into_iter().chain(login::addresses(content)).collect()
+            }
             Self::CoreDump => return whole_if(magic::is_core_dump(content), SecretKind::CoreDump, "a core dump"),
             Self::Swap => return whole_if(magic::is_swap(content), SecretKind::Swap, "a swap file"),
         };
         let keys = key::text(content).into_iter().map(|found| (SecretKind::PrivateKey, found));
         let mut found: Vec<(SecretKind, Found)> = own.into_iter().map(|found| (self.kind(), found)).chain(keys).collect();
+        if matches!(self, Self::Shape | Self::Named(_)) {
+            found.extend(key::binary(content).into_iter().map(|found| (SecretKind::PrivateKey, found)));
+            found.extend(login::cloud(content).into_iter().map(|found| (SecretKind::Cloud, found)));
+        }
         if !matches!(self, Self::Key | Self::Environment | Self::Unit | Self::Ring) {
             found.extend(login::tokens(content).into_iter().map(|found| (SecretKind::Login, found)));
         }

@@ -30,6 +30,34 @@ pub fn assigned(content: &[u8], names: &[&str], what: &str) -> Vec<Found> {
     found
 }
 
+/// Secret keys of AWS by their names, wherever they stand: in a script, an INI file, a unit. The value has to look like one, as the names stand
+/// in programs, too.
+#[must_use]
+pub fn cloud(content: &[u8]) -> Vec<Found> {
+    const NAMES: [&[u8]; 5] =
+        [b"aws_secret_access_key", b"aws_secret_key", b"aws_session_token", b"secretaccesskey", b"secret_access_key"];
+    /// They have 40 characters and more; what is shorter than this is a word.
+    const LEAST: usize = 16;
+    let lower = content.to_ascii_lowercase();
+    let mut found = Vec::new();
+    for name in NAMES {
+        for at in memchr::memmem::find_iter(&lower, name) {
+            let rest = content.get(at + name.len()..).unwrap_or_default();
+            let Some(value) = value_after(rest).map(|value| value.strip_suffix(b"\"").unwrap_or(value)) else { continue };
+            let is_key = value.len() >= LEAST
+                && value.iter().all(|byte| byte.is_ascii_alphanumeric() || b"+/=".contains(byte))
+                && value.iter().any(u8::is_ascii_digit)
+                && value.iter().any(u8::is_ascii_alphabetic);
+            if is_key && !is_placeholder(value) && !is_commented(content, at) && found.len() < MAX_FOUND {
+                found.push(Found::new(line_at(content, at), "a key of AWS"));
+            }
+        }
+    }
+    found.sort();
+    found.dedup();
+    found
+}
+
 /// The value behind a name: a quote that closes the name, blanks, `=` or `:`, blanks, and what follows to the end of the quotes or the line.
 fn value_after(rest: &[u8]) -> Option<&[u8]> {
     let rest = rest.strip_prefix(b"\"").or_else(|| rest.strip_prefix(b"'")).unwrap_or(rest);
@@ -196,6 +224,25 @@ mod tests {
         #[test]
         fn whatever_is_in_it_is_read_without_panic(content: Vec<u8>) {
             let _ = (assigned(&content, &["a"], ""), netrc(&content), addresses(&content), pgpass(&content), tokens(&content));
+        }
+    }
+
+    #[test]
+    fn keys_of_aws_in_anything() {
+        for text in [
+            "export AWS_SECRET_ACCESS_KEY=qqqqQQQQ11112222ssss+/qqqqQQQQ11112222ss\n",
+            "a: 1\naws_secret_access_key: 'qqqqQQQQ11112222ssss+/'\n",
+            "{\"SecretAccessKey\": \"qqqqQQQQ11112222ssss+/\"}",
+        ] {
+            assert_eq!(cloud(text.as_bytes()).len(), 1, "{text}");
+        }
+        for text in [
+            "aws_secret_access_key = os.environ['AWS_SECRET_ACCESS_KEY']",
+            "AWS_SECRET_ACCESS_KEY=${KEY}",
+            "# aws_secret_access_key = qqqqQQQQ11112222ssss+/",
+            "aws_secret_access_key: config_value",
+        ] {
+            assert_eq!(cloud(text.as_bytes()), [], "{text}");
         }
     }
 }
