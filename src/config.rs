@@ -20,6 +20,9 @@ pub struct Config {
     /// What may ship.
     #[serde(default)]
     pub policy: PolicyConfig,
+    /// Benchmarks that are judged in the same scan, beside the one of the system: ids, or files relative to this one.
+    #[serde(default)]
+    pub beside: Vec<String>,
     /// Choices for benchmarks, by their ids.
     #[serde(default)]
     pub benchmark: BTreeMap<String, BenchmarkConfig>,

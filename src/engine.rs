@@ -67,6 +67,7 @@ fn by_rules(selected: &SelectedControl, said: &BTreeMap<*const Instance, &Outcom
     let control = &selected.control;
     let mut finding = Finding {
         control: control.id.clone(),
+        benchmark: control.beside.clone(),
         title: control.title.clone(),
         level: selected.level,
         severity: Severity::Medium,

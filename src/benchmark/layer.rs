@@ -78,6 +78,7 @@ pub(super) fn extend(
         drop: Vec::new(),
         change: Vec::new(),
         changes: parent.changes,
+        beside: Vec::new(),
     };
     for control in &mut whole.control {
         control.origin.get_or_insert_with(|| parent.id.clone());

@@ -1,5 +1,6 @@
 //! Benchmarks: which controls a document has, and which rules answer each of them.
 
+mod beside;
 mod layer;
 mod load;
 mod select;
@@ -11,12 +12,13 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::Value;
 
+pub use beside::{BesideError, beside};
 pub use layer::{Change, Drop, Dropped, Given};
 pub use load::{MAX_LAYERS, Open, is_file_name, no_files, read_benchmark};
 pub use select::{Choice, SelectError, Selected, SelectedControl, select};
 
 use crate::check::{Applies, OsSelector};
-use crate::finding::{LayerChange, Severity};
+use crate::finding::{BesideInfo, LayerChange, Severity};
 
 /// A document with numbered controls, mapped to rules.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
@@ -47,6 +49,9 @@ pub struct Benchmark {
     /// What layers have changed in the document, the furthest layer first.
     #[serde(skip)]
     pub changes: Vec<LayerChange>,
+    /// Those that are judged in the same scan; their controls are among the controls.
+    #[serde(skip)]
+    pub beside: Vec<BesideInfo>,
 }
 
 fn server() -> Vec<String> {
@@ -79,6 +84,9 @@ pub struct Control {
     /// The benchmark it comes from, if that is another than the one it is part of.
     #[serde(skip)]
     pub origin: Option<String>,
+    /// The benchmark that is judged beside and has it, if it is none of the main one.
+    #[serde(skip)]
+    pub beside: Option<String>,
     /// What layers give to its rules, the furthest layer first.
     #[serde(skip)]
     pub given: Vec<Given>,

@@ -149,6 +149,7 @@ pub fn select(benchmark: &Benchmark, rules: &BTreeMap<String, Arc<Rule>>, choice
         controls: benchmark.control.len() as u64,
         automated: benchmark.control.iter().filter(|control| !control.rules.is_empty()).count() as u64,
         selected: controls.len() as u64,
+        beside: benchmark.beside.clone(),
         changes: benchmark.changes.iter().filter(selected).cloned().collect(),
     };
     Ok(Selected { info, controls })

@@ -86,6 +86,7 @@ pub(super) fn only_own() -> Benchmark {
         drop: Vec::new(),
         change: Vec::new(),
         changes: Vec::new(),
+        beside: Vec::new(),
     }
 }
 
@@ -112,6 +113,7 @@ pub(super) fn add_controls<'r>(benchmark: &mut Benchmark, rules: impl Iterator<I
             reason: None,
             dropped: None,
             origin: None,
+            beside: None,
             given: Vec::new(),
         });
     }

@@ -11,7 +11,7 @@ mod taxonomy;
 pub use evidence::Evidence;
 pub use outcome::{Outcome, Status};
 pub use scan::{
-    BenchmarkInfo, Finding, Fix, ImageInfo, LayerChange, RuleInfo, RuleResult, Scan, Severity, SourceKind, Summary, Tool,
-    Trouble, ValueInfo,
+    BenchmarkInfo, BesideInfo, Finding, Fix, ImageInfo, LayerChange, RuleInfo, RuleResult, Scan, Severity, SourceKind, Summary,
+    Tool, Trouble, ValueInfo,
 };
 pub use taxonomy::Taxonomy;

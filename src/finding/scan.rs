@@ -119,9 +119,45 @@ pub struct BenchmarkInfo {
     pub automated: u64,
     /// How many were selected for this scan by level, profile and choice.
     pub selected: u64,
+    /// What was judged in the same scan: its controls are counted above.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub beside: Vec<BesideInfo>,
     /// What a layer (`extends`) changed: dropped controls and the like, with their reasons.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub changes: Vec<LayerChange>,
+}
+
+impl BenchmarkInfo {
+    /// Whether the scan judges by this benchmark, as the main one or beside it.
+    #[must_use]
+    pub fn has(&self, id: &str) -> bool {
+        self.ids().any(|known| known == id)
+    }
+
+    /// The ids of all benchmarks of the scan, the main one first.
+    pub fn ids(&self) -> impl Iterator<Item = &str> {
+        std::iter::once(self.id.as_str()).chain(self.beside.iter().map(|beside| beside.id.as_str()))
+    }
+
+    /// The names of all benchmarks of the scan.
+    #[must_use]
+    pub fn titles(&self) -> String {
+        let beside = self.beside.iter().map(|beside| beside.title.as_str());
+        std::iter::once(self.title.as_str()).chain(beside).collect::<Vec<_>>().join(" + ")
+    }
+}
+
+/// A benchmark that was judged in the same scan as the main one.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct BesideInfo {
+    /// Its id, such as `golden-image`.
+    pub id: String,
+    /// Its name.
+    pub title: String,
+    /// Its version.
+    pub version: String,
+    /// Its controls.
+    pub controls: u64,
 }
 
 /// A change that a user's layer makes to the benchmark it extends.
@@ -186,6 +222,9 @@ impl Summary {
 pub struct Finding {
     /// The control's number in its document.
     pub control: String,
+    /// The benchmark it is of, where that is not the main one of the scan.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub benchmark: Option<String>,
     /// What it asks for.
     pub title: String,
     /// Its level in the chosen profile.

@@ -83,7 +83,7 @@ pub fn apply(scan: &Scan, decision: &Decision) -> Scan {
 
 /// Notes the waivers for a benchmark that is neither the scan's nor one of these: a mistyped id would let them vanish.
 pub fn note_unknown_benchmarks(decision: &mut Decision, scan: &Scan, known: &[&str]) {
-    let known: Vec<&str> = known.iter().copied().chain([scan.benchmark.id.as_str()]).collect();
+    let known: Vec<&str> = known.iter().copied().chain(scan.benchmark.ids()).collect();
     for waiver in &decision.waivers {
         if let Some(id) = waiver.benchmark.as_deref().filter(|id| !known.contains(id)) {
             let near =
@@ -107,19 +107,17 @@ struct Cover {
 
 impl Cover {
     fn of(waivers: &[Waiver], scan: &Scan, today: Date) -> Self {
-        let here = |waiver: &Waiver| waiver.benchmark.as_ref().is_none_or(|id| *id == scan.benchmark.id);
-        let active: Vec<(usize, &Waiver)> =
-            waivers.iter().enumerate().filter(|(_, waiver)| here(waiver) && !waiver.is_expired(today)).collect();
+        let active: Vec<(usize, &Waiver)> = waivers.iter().enumerate().filter(|(_, waiver)| !waiver.is_expired(today)).collect();
         let open = || scan.findings.iter().enumerate().filter(|(_, finding)| is_open(finding.status));
         let cleared: BTreeMap<usize, BTreeSet<usize>> =
-            open().filter_map(|(at, finding)| Some((at, clearing(finding, &active)?))).collect();
+            open().filter_map(|(at, finding)| Some((at, clearing(scan, finding, &active)?))).collect();
         let state = |at: usize, waiver: &Waiver| {
             if waiver.is_expired(today) {
-                let concerned = scan.findings.iter().any(|finding| here(waiver) && waiver.concerns(finding));
+                let concerned = scan.findings.iter().any(|finding| waiver.concerns(scan, finding));
                 if concerned { WaiverState::Expired } else { WaiverState::ExpiredElsewhere }
             } else if cleared.values().any(|used| used.contains(&at)) {
                 WaiverState::Used
-            } else if here(waiver) && open().any(|(_, finding)| is_about_open(waiver, finding)) {
+            } else if open().any(|(_, finding)| is_about_open(waiver, scan, finding)) {
                 WaiverState::Ineffective
             } else {
                 WaiverState::Unmatched
@@ -162,38 +160,38 @@ impl Cover {
             }
         };
         // A waiver for another benchmark is not about this scan at all: one file may serve many images.
-        let here = |waiver: &&WaiverUse| waiver.benchmark.as_ref().is_none_or(|id| *id == scan.benchmark.id);
+        let here = |waiver: &&WaiverUse| waiver.benchmark.as_ref().is_none_or(|id| scan.benchmark.has(id));
         self.uses.iter().filter(here).filter_map(note).collect()
     }
 }
 
-fn is_about_open(waiver: &Waiver, finding: &Finding) -> bool {
+fn is_about_open(waiver: &Waiver, scan: &Scan, finding: &Finding) -> bool {
     let mut open = finding.rules.iter().filter(|rule| is_open(rule.status));
-    waiver.concerns(finding) && (waiver.rule.is_none() || open.any(|rule| waiver.is_about(finding, rule)))
+    waiver.concerns(scan, finding) && (waiver.rule.is_none() || open.any(|rule| waiver.is_about(scan, finding, rule)))
 }
 
 /// The waivers that together clear a finding, if they do.
-fn clearing(finding: &Finding, active: &[(usize, &Waiver)]) -> Option<BTreeSet<usize>> {
+fn clearing(scan: &Scan, finding: &Finding, active: &[(usize, &Waiver)]) -> Option<BTreeSet<usize>> {
     let mut used = BTreeSet::new();
     let mut open = finding.rules.iter().filter(|rule| is_open(rule.status)).peekable();
     if open.peek().is_none() {
         // A finding without such a rule has only its control to name it by, and no evidence that could lie in a scope.
         let whole = |(_, waiver): &&(usize, &Waiver)| {
-            waiver.concerns(finding) && waiver.rule.is_none() && waiver.control.is_some() && waiver.paths.is_none()
+            waiver.concerns(scan, finding) && waiver.rule.is_none() && waiver.control.is_some() && waiver.paths.is_none()
         };
         used.extend(active.iter().filter(whole).map(|&(at, _)| at));
         return (!used.is_empty()).then_some(used);
     }
     for rule in open {
-        used.extend(covering(finding, rule, active)?);
+        used.extend(covering(scan, finding, rule, active)?);
     }
     Some(used)
 }
 
 /// The waivers that together cover one rule of a finding, if they do: those for all paths, or else those with paths, if each piece of
 /// evidence lies in one of them and no piece was cut.
-fn covering(finding: &Finding, rule: &RuleResult, active: &[(usize, &Waiver)]) -> Option<BTreeSet<usize>> {
-    let about: Vec<&(usize, &Waiver)> = active.iter().filter(|(_, waiver)| waiver.is_about(finding, rule)).collect();
+fn covering(scan: &Scan, finding: &Finding, rule: &RuleResult, active: &[(usize, &Waiver)]) -> Option<BTreeSet<usize>> {
+    let about: Vec<&(usize, &Waiver)> = active.iter().filter(|(_, waiver)| waiver.is_about(scan, finding, rule)).collect();
     let whole: BTreeSet<usize> = about.iter().filter(|(_, waiver)| waiver.paths.is_none()).map(|&&(at, _)| at).collect();
     if !whole.is_empty() {
         return Some(whole);

@@ -6,7 +6,7 @@ use schemars::{JsonSchema, Schema};
 use serde::Deserialize;
 
 use crate::document::{Document, Mistake, Step};
-use crate::finding::{Finding, RuleResult};
+use crate::finding::{Finding, RuleResult, Scan};
 
 /// A waiver file.
 #[derive(Deserialize, JsonSchema)]
@@ -76,19 +76,21 @@ impl Waiver {
 
     /// Whether it is about this rule in this finding.
     #[must_use]
-    pub fn is_about(&self, finding: &Finding, rule: &RuleResult) -> bool {
-        self.is_about_control(finding) && self.rule.as_ref().is_none_or(|id| *id == rule.id)
+    pub fn is_about(&self, scan: &Scan, finding: &Finding, rule: &RuleResult) -> bool {
+        self.is_about_control(scan, finding) && self.rule.as_ref().is_none_or(|id| *id == rule.id)
     }
 
     /// Whether it is about this finding, or some rule in it.
     #[must_use]
-    pub fn concerns(&self, finding: &Finding) -> bool {
-        self.is_about_control(finding)
+    pub fn concerns(&self, scan: &Scan, finding: &Finding) -> bool {
+        self.is_about_control(scan, finding)
             && (self.rule.is_none() || finding.rules.iter().any(|rule| self.rule.as_ref() == Some(&rule.id)))
     }
 
-    fn is_about_control(&self, finding: &Finding) -> bool {
+    fn is_about_control(&self, scan: &Scan, finding: &Finding) -> bool {
+        let benchmark = finding.benchmark.as_ref().unwrap_or(&scan.benchmark.id);
         self.control.as_ref().is_none_or(|control| *control == finding.control)
+            && self.benchmark.as_ref().is_none_or(|id| id == benchmark)
     }
 
     /// Whether a path, as karat writes it (escaped), lies in its scope.

@@ -1,7 +1,7 @@
 //! The gate: what shuts it, what waivers and baselines do, and that it never opens by being made stricter.
 
 use jiff::civil::Date;
-use karat::finding::{Finding, Scan, Severity, Status};
+use karat::finding::{BesideInfo, Finding, Scan, Severity, Status};
 use karat::gate::{Decision, Policy, Verdict, Waiver, WaiverState, apply, decide, note_unknown_benchmarks, read_waivers};
 use proptest::prelude::*;
 
@@ -114,6 +114,22 @@ fn a_waiver_clears_by_control_or_by_rule_and_changes_no_status() {
     }
     let (decision, _) = waived(vec![unknown("2")], "control = '2', expires = 2026-12-31");
     assert_eq!(decision.verdict, Verdict::Ship, "what is unknown can be waived too");
+}
+
+#[test]
+fn a_waiver_for_one_benchmark_of_a_scan_is_not_about_another() {
+    let beside =
+        |id: &str| Finding { benchmark: Some("golden-image".into()), control: id.into(), ..failing("2", Severity::High) };
+    let verdict = |benchmark: &str| {
+        let mut scan = scan(vec![failing("2", Severity::High), beside("leftovers.logs")]);
+        let golden = BesideInfo { id: "golden-image".into(), title: "G".into(), version: "1".into(), controls: 1 };
+        scan.benchmark.beside.push(golden);
+        let text = format!("rule = 'rule-2', benchmark = '{benchmark}', expires = 2026-12-31");
+        let decision = decide(&Policy::default(), &waivers(&text), None, &scan, TODAY);
+        apply(&scan, &decision).findings.iter().map(|finding| finding.waiver.is_some()).collect::<Vec<_>>()
+    };
+    assert_eq!(verdict("golden-image"), [false, true]);
+    assert_eq!(verdict(&scan(Vec::new()).benchmark.id), [true, false]);
 }
 
 #[test]

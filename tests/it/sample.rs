@@ -26,6 +26,7 @@ pub(crate) fn finding(control: &str, severity: Severity, rules: Vec<RuleResult>)
     let status = order.into_iter().find(|status| rules.iter().any(|rule| rule.status == *status)).unwrap_or(Status::Manual);
     Finding {
         control: control.into(),
+        benchmark: None,
         title: format!("What {control} asks for"),
         level: 1,
         severity,
@@ -62,6 +63,7 @@ pub(crate) fn scan(findings: Vec<Finding>) -> Scan {
             files: Some(41_207),
         },
         benchmark: BenchmarkInfo {
+            beside: Vec::new(),
             id: "cis-debian-12".into(),
             title: "CIS Debian Linux 12".into(),
             version: "1.1.0".into(),

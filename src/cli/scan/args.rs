@@ -19,6 +19,8 @@ use crate::report::Format;
   A mounted or unpacked root; the benchmark follows from its os-release:
     karat scan /mnt/ami
     karat scan /mnt/ami --benchmark cis-debian-12 --level 1
+  The document of the system, and what must not be baked into an image, in one scan:
+    karat scan /mnt/ami --beside golden-image
   Rules and a benchmark of your own:
     karat scan /mnt/ami --rules ours/ --benchmark ours/baseline.toml
   In a pipeline, with reports:
@@ -51,6 +53,9 @@ pub(super) struct Judged {
     /// The benchmark: an id (see `karat benchmarks list`) or a TOML file. Without it, the one written for the image's system
     #[arg(short, long, value_name = "ID|FILE")]
     pub(super) benchmark: Option<String>,
+    /// Another benchmark that is judged in the same scan, such as golden-image (repeat for more)
+    #[arg(long, value_name = "ID|FILE")]
+    pub(super) beside: Vec<String>,
     /// The highest level to include; without it, every level
     #[arg(short, long, value_name = "LEVEL", value_parser = level, allow_negative_numbers = true)]
     pub(super) level: Option<u8>,

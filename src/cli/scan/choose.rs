@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use super::args::Judged;
 use super::project::Project;
-use crate::benchmark::{Benchmark, Choice, Selected, select, shipped};
+use crate::benchmark::{Benchmark, Choice, Selected, beside, select, shipped};
 use crate::cli::catalogue::{Catalogue, OWN_RULES, add_controls, no_such, only_own};
 use crate::cli::terminal::Terminal;
 use crate::facts::{Fact, Os};
@@ -34,13 +34,23 @@ pub(super) fn choose(
     terminal: &Terminal,
 ) -> anyhow::Result<Selected> {
     let mut benchmark = benchmark(judged, catalogue, os, gated, terminal)?;
+    let asked = judged.beside.iter().map(|name| (name.clone(), true));
+    for (name, asked) in project.beside().map(|name| (name, false)).chain(asked) {
+        let other = catalogue.benchmark(&name)?;
+        // A project wants it beside whatever else is judged by, so that by itself it is there already.
+        if !asked && other.id == benchmark.id {
+            continue;
+        }
+        beside(&mut benchmark, other.clone())?;
+        warn_of_another_system(&other, os, terminal);
+    }
     let mut wanted: Vec<&Arc<Rule>> = catalogue.own.iter().filter_map(|id| catalogue.rules.get(id)).collect();
     for id in &judged.rule {
         wanted.push(catalogue.rule(id)?);
     }
     let added = add_controls(&mut benchmark, wanted.into_iter());
     project.check(&benchmark, &catalogue.rules, judged)?;
-    let project = project.choices(&benchmark.id)?;
+    let project = project.choices(&benchmark)?;
     let choice = Choice {
         level: judged.level.or(project.level),
         profile: judged.profile.clone().or(project.profile),
@@ -53,11 +63,7 @@ pub(super) fn choose(
     if selected.controls.is_empty() {
         bail!("nothing is left to judge: no control of {} has this level, profile, control and rule", benchmark.id);
     }
-    if let (Some(applies), Ok(os)) = (&benchmark.applies, os)
-        && !applies.fits(&os.id, &os.version)
-    {
-        terminal.warn(format_args!("{} is not written for {} {}", benchmark.id, os.id, os.version));
-    }
+    warn_of_another_system(&benchmark, os, terminal);
     for setting in &judged.set {
         let used = selected.controls.iter().flat_map(|control| &control.rules).any(|(rule, _)| rule.rule.id == setting.rule);
         if !used {
@@ -71,6 +77,14 @@ pub(super) fn choose(
         selected.info.changes.extend(changes(&selected, catalogue, &added));
     }
     Ok(selected)
+}
+
+fn warn_of_another_system(benchmark: &Benchmark, os: &Fact<Os>, terminal: &Terminal) {
+    if let (Some(applies), Ok(os)) = (&benchmark.applies, os)
+        && !applies.fits(&os.id, &os.version)
+    {
+        terminal.warn(format_args!("{} is not written for {} {}", benchmark.id, os.id, os.version));
+    }
 }
 
 fn benchmark(

@@ -11,7 +11,7 @@ use std::io::{self, Write};
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
 use super::Report;
-use crate::finding::{ImageInfo, LayerChange, Scan, Severity, SourceKind, Summary, Trouble};
+use crate::finding::{BesideInfo, ImageInfo, LayerChange, Scan, Severity, SourceKind, Summary, Trouble};
 use crate::gate::{Decision, Policy, Verdict, WaiverState, WaiverUse};
 use crate::path::shown;
 
@@ -49,6 +49,7 @@ fn page(scan: &Scan, decision: &Decision) -> Markup {
                     h1 { (shown(&what)) }
                     p.by {
                         (shown(&by.title)) " v" (shown(&by.version)) ", level " (by.level) ", " (shown(&by.profile)) " profile"
+                        @for beside in &by.beside { " + " (shown(&beside.title)) " v" (shown(&beside.version)) }
                     }
                     (verdict(decision))
                     (counts(&Summary::of(&scan.findings), scan))
@@ -125,6 +126,8 @@ fn counts(summary: &Summary, scan: &Scan) -> Markup {
 fn judged(scan: &Scan, decision: &Decision) -> Markup {
     let (image, by) = (&scan.image, &scan.benchmark);
     let Policy { fail_on, max_unknown, min_score, report_only } = &decision.policy;
+    let named = |beside: &BesideInfo| format!("{} ({}) v{}", beside.title, beside.id, beside.version);
+    let beside: Vec<String> = by.beside.iter().map(named).collect();
     let source = match image.source {
         SourceKind::Image => "an image that is not running",
         SourceKind::Live => "the running machine",
@@ -136,6 +139,7 @@ fn judged(scan: &Scan, decision: &Decision) -> Markup {
         ("packages", image.packages.map(|count| count.to_string())),
         ("files", image.files.map(|count| count.to_string())),
         ("benchmark", Some(format!("{} ({}) v{}", by.title, by.id, by.version))),
+        ("beside it", (!beside.is_empty()).then(|| beside.join(", "))),
         ("controls", Some(format!("{} selected of {}, {} of which are automated", by.selected, by.controls, by.automated))),
         ("shut by findings of", Some(format!("severity {} and above", fail_on.name()))),
         ("unknown controls allowed", Some(max_unknown.to_string())),

@@ -146,7 +146,7 @@ fn result(scan: &Scan, decision: &Decision, catalogue: &Catalogue<'_>, candidate
         .collect();
     result.related_locations = (!related.is_empty()).then_some(related);
     let path = evidence.first().map_or("/", |evidence| &evidence.path);
-    let (benchmark, control) = (&scan.benchmark.id, &finding.control);
+    let (benchmark, control) = (finding.benchmark.as_ref().unwrap_or(&scan.benchmark.id), &finding.control);
     result.partial_fingerprints = Some(BTreeMap::from([
         ("primaryLocationLineHash".to_owned(), format!("{}:1", fingerprint(&[benchmark, control, rule_id, path]))),
         ("requirement/v1".to_owned(), fingerprint(&[benchmark, control, rule_id])),
@@ -246,6 +246,7 @@ mod tests {
     fn of_more_results_than_github_takes_those_that_matter_most_are_kept_in_order() {
         let finding = |at: usize| Finding {
             control: at.to_string(),
+            benchmark: None,
             title: String::new(),
             level: 1,
             severity: Severity::Low,

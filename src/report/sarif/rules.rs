@@ -83,7 +83,7 @@ impl<'s> Catalogue<'s> {
         ReportingDescriptorReference {
             id: Some(control.to_owned()),
             index: self.controls.get(control).copied(),
-            tool_component: Some(component(plain(&self.scan.benchmark.title), 0)),
+            tool_component: Some(component(plain(&self.scan.benchmark.titles()), 0)),
             ..ReportingDescriptorReference::default()
         }
     }
@@ -125,7 +125,7 @@ impl<'s> Catalogue<'s> {
             (CUT, "Something was left out of this file to keep within its limits."),
         ];
         driver.notifications = Some(known.into_iter().map(notification).collect());
-        let mut supported = vec![component(plain(&self.scan.benchmark.title), 0)];
+        let mut supported = vec![component(plain(&self.scan.benchmark.titles()), 0)];
         supported.extend((1..).zip(&self.references).map(|(place, (taxonomy, _))| component(taxonomy.name.into(), place)));
         driver.supported_taxonomies = Some(supported);
         driver
@@ -199,7 +199,7 @@ impl<'s> Catalogue<'s> {
 
     fn taxonomy(&self) -> ToolComponent {
         let benchmark = &self.scan.benchmark;
-        let mut taxonomy = ToolComponent::builder().name(plain(&benchmark.title)).build();
+        let mut taxonomy = ToolComponent::builder().name(plain(&benchmark.titles())).build();
         taxonomy.version = Some(plain(&benchmark.version));
         taxonomy.short_description = Some(multiformat(&format!("{} {}.", benchmark.title, benchmark.version)));
         taxonomy.is_comprehensive = Some(false);
