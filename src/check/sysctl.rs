@@ -89,8 +89,11 @@ impl Sysctl {
     /// Lines for single interfaces, or for those to come, that undo what is set for all.
     fn interfaces(&self, facts: &Facts<'_>, key: &[u8]) -> Vec<Outcome> {
         let Ok(sysctl) = facts.sysctl() else { return Vec::new() };
+        // What the very line says that sets the value for all is judged already.
+        let all = sysctl.configured(key).ok().flatten();
+        let is_same = |setting: &Setting| all.as_ref().is_some_and(|all| (&all.path, all.line) == (&setting.path, setting.line));
         let mut outcomes = Vec::new();
-        for found in sysctl.interfaces(key) {
+        for found in sysctl.interfaces(key).into_iter().filter(|found| !is_same(&found.setting)) {
             let outcome = self.matcher().judge(Some(&observed(&found.value.to_string())), place(&found.setting));
             if outcome.status == Status::Fail && !found.only_adds {
                 let because = format!("{} gets this beside the value for all", found.setting.key);
