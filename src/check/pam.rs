@@ -250,11 +250,14 @@ impl PamOption {
             Err(unreadable) => return unknown(&unreadable),
         };
         let here = Evidence::at(&step.path).line(step.module.line);
-        let place = match found.as_ref().map(|found| &found.place) {
+        let mut place = match found.as_ref().map(|found| &found.place) {
             Some(Some((path, line))) => Evidence::at(path).line(*line),
             Some(None) => here.because(format!("nothing sets {}, so the module's default counts", self.option)),
             None => here,
         };
+        if let Some(because) = found.as_ref().and_then(|found| found.because.as_ref()) {
+            place = place.because(because);
+        }
         let observed = found.map(|found| Observed::new(if found.value.is_empty() { "set".to_owned() } else { found.value }));
         self.matcher().judge(observed.as_ref(), place)
     }

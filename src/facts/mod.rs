@@ -290,7 +290,7 @@ facts! {
     /// What `os-release` says.
     os: Os = os::gather as Os;
     /// The stacks of PAM.
-    pam: Pam = pam::gather as Pam;
+    pam: Pam = pam::gather as Pam after Packages;
     /// The installed packages.
     packages: Packages = packages::gather as Packages after Os;
     /// Which package owns which path.

@@ -3,6 +3,8 @@
 //! `include` takes the lines of one kind from another file, `@include` all of them; a `substack` is a stack of its own. A module that
 //! no result of the modules before it leads to (jumped over, or behind a `requisite pam_deny.so`) does not count.
 
+mod hash;
+mod history;
 mod options;
 mod stack;
 
@@ -77,7 +79,8 @@ pub(super) fn gather(facts: &Facts<'_>) -> Fact<Pam> {
     if services.is_empty() {
         return Err(Unreadable::at(&ImagePath::new("/etc/pam.d"), "there are no PAM service files"));
     }
-    Ok(Pam { services, options: OptionFiles::gather(root) })
+    let options = OptionFiles::gather(facts, &services);
+    Ok(Pam { services, options })
 }
 
 impl Pam {
