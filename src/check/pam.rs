@@ -107,7 +107,7 @@ fn each_stack(
         return Outcome::unknown(format!("there is no PAM service {}", named.join(" or ")), Vec::new());
     }
     if services.0.iter().any(|service| service == OTHERS) {
-        let others = pam.names().filter(|name| !named.contains(name) && !(whole && pam.is_included(name)));
+        let others = pam.names().filter(|name| !(named.contains(name) || whole && pam.is_included(name)));
         outcomes.extend(others.filter_map(|name| match pam.stack(name, stack.into())? {
             Ok(stack) if stack.steps.iter().any(|step| step.reachable && asks(step)) => Some(judge(&stack.steps, &stack.path)),
             Ok(_) => None,

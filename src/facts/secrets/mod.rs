@@ -241,10 +241,9 @@ impl Reader {
             Self::Token => login::whole(content, "a token"),
             Self::Netrc => login::netrc(content),
             Self::Pgpass => login::pgpass(content),
-            Self::Addresses => login::addresses(content),
+            Self::Addresses | Self::Shape => login::addresses(content),
             Self::Environment => environment::assignments(content),
             Self::Unit => unit(content),
-            Self::Shape => login::addresses(content),
             Self::Named(names) => {
                 let named = login::assigned(content, names, "a password, a key or a token");
                 named.into_iter().chain(login::addresses(content)).collect()
