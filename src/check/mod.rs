@@ -50,6 +50,7 @@ mod newest_package;
 mod package;
 mod package_sources;
 mod pam;
+mod pam_flow;
 mod password_age;
 mod root_path;
 mod rsyslog;
@@ -233,6 +234,8 @@ checks! {
     Package: package::Package,
     /// Modules in the stacks of PAM.
     Pam: pam::Pam,
+    /// What the stacks of PAM come to as a whole.
+    PamFlow: pam_flow::PamFlow,
     /// The settings of PAM's modules.
     PamOption: pam::PamOption,
     /// The ageing of passwords that are there already.

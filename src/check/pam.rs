@@ -7,7 +7,7 @@ use serde::Deserialize;
 
 use super::matcher::matched;
 use super::{Kind, Names, Observed, unknown};
-use crate::facts::{FactId, Facts, Needs, Step, Unreadable};
+use crate::facts::{FactId, Facts, Needs, Stack as StackFact, Step, Unreadable};
 use crate::finding::{Evidence, Outcome};
 use crate::path::ImagePath;
 use crate::syntax::pam::{Action, Management};
@@ -87,13 +87,13 @@ const OTHERS: &str = "*";
 
 /// Judges every stack there is of the named services, or says that there is none. Of the other services, where they are meant too, those
 /// are judged that ask the module for themselves, in whatever way: what they ask counts for whoever comes through them.
-fn each_stack(
+pub(super) fn each_stack(
     facts: &Facts<'_>,
     services: &Names,
     stack: Stack,
     asks: impl Fn(&Step) -> bool,
     whole: bool,
-    judge: impl Fn(&[Step], &ImagePath) -> Outcome,
+    judge: impl Fn(&StackFact) -> Outcome,
 ) -> Outcome {
     let pam = match facts.pam() {
         Ok(pam) => pam,
@@ -102,14 +102,14 @@ fn each_stack(
     let named: Vec<&str> = services.0.iter().map(String::as_str).filter(|service| *service != OTHERS).collect();
     let stacks = named.iter().filter_map(|service| pam.stack(service, stack.into()));
     let mut outcomes: Vec<Outcome> =
-        stacks.map(|stack| stack.map_or_else(|error| unknown(&error), |stack| judge(&stack.steps, &stack.path))).collect();
+        stacks.map(|stack| stack.map_or_else(|error| unknown(&error), |stack| judge(&stack))).collect();
     if outcomes.is_empty() && !named.is_empty() {
         return Outcome::unknown(format!("there is no PAM service {}", named.join(" or ")), Vec::new());
     }
     if services.0.iter().any(|service| service == OTHERS) {
         let others = pam.names().filter(|name| !(named.contains(name) || whole && pam.is_included(name)));
         outcomes.extend(others.filter_map(|name| match pam.stack(name, stack.into())? {
-            Ok(stack) if stack.steps.iter().any(|step| step.reachable && asks(step)) => Some(judge(&stack.steps, &stack.path)),
+            Ok(stack) if stack.steps.iter().any(|step| step.reachable && asks(step)) => Some(judge(&stack)),
             Ok(_) => None,
             Err(error) => Some(unknown(&error)),
         }));
@@ -131,7 +131,7 @@ impl Kind for Pam {
         // What has a place before or after another module is judged where that one is asked; a file that others include need not have both.
         let other = self.before.as_ref().or(self.after.as_ref());
         let asks = |step: &Step| step.module.name() == *other.unwrap_or(&self.module);
-        Ok(each_stack(facts, &self.service, self.stack, asks, other.is_some(), |steps, path| self.judge(steps, path)))
+        Ok(each_stack(facts, &self.service, self.stack, asks, other.is_some(), |stack| self.judge(&stack.steps, &stack.path)))
     }
 
     fn flaw(&self) -> Option<String> {
@@ -223,11 +223,11 @@ impl Kind for PamOption {
 
     fn verdict(&self, facts: &Facts<'_>) -> Result<Outcome, Unreadable> {
         let asks = |step: &Step| step.module.name() == self.module;
-        Ok(each_stack(facts, &self.service, self.stack, asks, false, |steps, path| {
-            let lines = steps.iter().filter(|step| step.reachable && step.module.name() == self.module);
+        Ok(each_stack(facts, &self.service, self.stack, asks, false, |stack| {
+            let lines = stack.steps.iter().filter(|step| step.reachable && step.module.name() == self.module);
             let outcomes: Vec<Outcome> = lines.map(|step| self.judge(facts, step)).collect();
             if outcomes.is_empty() {
-                let evidence = Evidence::at(path).found(format!("no {}", self.module)).expected(format!(
+                let evidence = Evidence::at(&stack.path).found(format!("no {}", self.module)).expected(format!(
                     "{} {}",
                     self.option,
                     self.matcher()

@@ -80,7 +80,7 @@ pub use modules::Modules;
 pub use mounts::{MountEntry, Mounts};
 pub use os::Os;
 pub use packages::{Owners, Packages};
-pub use pam::{ModuleOption, Pam, Stack, Step};
+pub use pam::{ModuleOption, Pam, Situation, Stack, Step, Way};
 pub use rsyslog::Rsyslog;
 pub use secrets::{Secret, SecretKind, Secrets, own_selector as own_secret_selector, selector as secret_selector};
 pub(crate) use selinux::CONFIG as SELINUX_CONFIG;

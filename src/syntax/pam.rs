@@ -108,11 +108,27 @@ pub struct Module {
 }
 
 impl Module {
-    /// The module's file name without folders: `pam_unix.so`.
+    /// The module's file name without folders, `pam_unix.so`, where it lies with the modules of the distribution; else the whole path: what
+    /// lies elsewhere is another module, whatever its name.
     #[must_use]
     pub fn name(&self) -> &str {
-        self.module.rsplit('/').next().unwrap_or_default()
+        let Some((folder, name)) = self.module.rsplit_once('/') else { return &self.module };
+        let parts: Vec<&str> = folder.strip_suffix("/$ISA").unwrap_or(folder).split('/').collect();
+        let own = match parts.as_slice() {
+            ["", "usr", rest @ ..] | ["", rest @ ..] => match rest {
+                [lib, "security"] => is_library(lib),
+                [lib, triplet, "security"] => is_library(lib) && triplet.contains("-linux-"),
+                _ => false,
+            },
+            // Relative to the folder of modules.
+            _ => false,
+        };
+        if own { name } else { &self.module }
     }
+}
+
+fn is_library(name: &str) -> bool {
+    matches!(name, "lib" | "lib64" | "lib32" | "libx32")
 }
 
 /// Every line of a service file, in order; comments and empty ones left out.
@@ -269,6 +285,17 @@ mod tests {
         assert_eq!(module("auth sufficient /lib/security/pam_unix.so").control.action("success"), Action::Done);
         assert_eq!(module("-auth requisite pam_x.so").control.action("auth_err"), Action::Die);
         assert_eq!(module("auth required /lib/security/pam_unix.so").name(), "pam_unix.so");
+    }
+
+    #[test]
+    fn a_module_from_elsewhere_is_another_one() {
+        let name = |path: &str| module(&format!("auth required {path}")).name().to_owned();
+        for own in ["/usr/lib/x86_64-linux-gnu/security/a.so", "/lib64/security/a.so", "/lib/security/$ISA/a.so", "a.so"] {
+            assert_eq!(name(own), "a.so");
+        }
+        for other in ["/tmp/a.so", "../../../tmp/a.so", "/usr/local/lib/security/a.so", "/lib/../tmp/security/a.so"] {
+            assert_eq!(name(other), other);
+        }
     }
 
     #[test]

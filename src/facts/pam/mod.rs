@@ -3,19 +3,23 @@
 //! `include` takes the lines of one kind from another file, `@include` all of them; a `substack` is a stack of its own. A module that
 //! no result of the modules before it leads to (jumped over, or behind a `requisite pam_deny.so`) does not count.
 
+mod flow;
 mod hash;
 mod history;
 mod options;
+mod situation;
 mod stack;
 
 use std::collections::BTreeMap;
 
+pub use flow::Way;
 pub use options::ModuleOption;
 use options::OptionFiles;
+pub use situation::Situation;
 pub use stack::{Stack, Step};
 
 use super::{Fact, Facts, Unreadable};
-use crate::image::ReadError;
+use crate::image::{ReadError, Rootfs};
 use crate::path::{ImagePath, printable};
 use crate::syntax::pam::{Control, Line, Management, parse};
 
@@ -56,7 +60,12 @@ const ENDINGS: [&str; 14] = [
 ];
 
 pub(super) fn gather(facts: &Facts<'_>) -> Fact<Pam> {
-    let root = facts.root();
+    let services = services(facts.root())?;
+    let options = OptionFiles::gather(facts, &services);
+    Ok(Pam { services, options })
+}
+
+fn services(root: Rootfs<'_>) -> Fact<BTreeMap<String, Service>> {
     let mut services = BTreeMap::new();
     for folder in FOLDERS.map(ImagePath::new) {
         let names = match root.read_dir(&folder) {
@@ -79,8 +88,7 @@ pub(super) fn gather(facts: &Facts<'_>) -> Fact<Pam> {
     if services.is_empty() {
         return Err(Unreadable::at(&ImagePath::new("/etc/pam.d"), "there are no PAM service files"));
     }
-    let options = OptionFiles::gather(facts, &services);
-    Ok(Pam { services, options })
+    Ok(services)
 }
 
 impl Pam {
@@ -126,5 +134,15 @@ impl Pam {
 
     fn service(&self, name: &str) -> Option<&Service> {
         self.services.get(name)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The stacks of an image, without the files of modules.
+    pub(super) fn pam(root: Rootfs<'_>) -> Pam {
+        Pam { services: services(root).unwrap(), options: OptionFiles::default() }
     }
 }

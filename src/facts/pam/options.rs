@@ -104,6 +104,11 @@ pub(super) struct OptionFiles {
 }
 
 impl OptionFiles {
+    #[cfg(test)]
+    pub(super) fn default() -> Self {
+        Self { pwquality: Ok(Settings::default()), named: BTreeMap::new(), history_has_files: Ok(true) }
+    }
+
     pub(super) fn gather(facts: &Facts<'_>, services: &BTreeMap<String, Service>) -> Self {
         let root = facts.root();
         let mut files: Vec<(&'static str, String)> = FILES.iter().map(|&(module, path)| (module, path.to_owned())).collect();

@@ -1,5 +1,6 @@
 //! One stack: its modules in order, and which of them can be reached.
 
+use super::flow::Handler;
 use super::{Pam, Service};
 use crate::facts::{Fact, Unreadable};
 use crate::path::{ImagePath, printable};
@@ -17,6 +18,8 @@ pub struct Stack {
     pub steps: Vec<Step>,
     /// The service's own file.
     pub path: ImagePath,
+    /// The steps with the places where substacks begin, as libpam walks over them.
+    pub(super) handlers: Vec<Handler>,
 }
 
 /// A module in its place.
@@ -57,9 +60,9 @@ impl Stack {
         let mut count = 0;
         let mut nodes = Vec::new();
         collect(pam, found, management, 0, &mut count, &mut nodes)?;
-        let mut steps = Vec::new();
-        flatten(nodes, true, &mut steps);
-        Ok(Self { steps, path: found.path.clone() })
+        let mut stack = Self { steps: Vec::new(), path: found.path.clone(), handlers: Vec::new() };
+        flatten(nodes, true, 0, &mut stack);
+        Ok(stack)
     }
 }
 
@@ -107,7 +110,7 @@ fn collect(pam: &Pam, from: &Service, wanted: Management, depth: usize, count: &
 }
 
 /// Puts the modules in a row and marks those that can be reached. A substack that ends early only ends itself.
-fn flatten(nodes: Vec<Node>, entered: bool, steps: &mut Vec<Step>) {
+fn flatten(nodes: Vec<Node>, entered: bool, level: usize, stack: &mut Stack) {
     let mut reachable = vec![false; nodes.len()];
     if let Some(first) = reachable.first_mut() {
         *first = entered;
@@ -116,7 +119,8 @@ fn flatten(nodes: Vec<Node>, entered: bool, steps: &mut Vec<Step>) {
         let here = reachable.get(index).copied().unwrap_or(false);
         match node {
             Node::Substack(inner) => {
-                flatten(inner, here, steps);
+                stack.handlers.push(Handler { level, step: None });
+                flatten(inner, here, level + 1, stack);
                 mark(&mut reachable, index + 1, here);
             }
             Node::Module(mut step) => {
@@ -129,7 +133,8 @@ fn flatten(nodes: Vec<Node>, entered: bool, steps: &mut Vec<Step>) {
                         Action::Done | Action::Die => {}
                     }
                 }
-                steps.push(*step);
+                stack.handlers.push(Handler { level, step: Some(stack.steps.len()) });
+                stack.steps.push(*step);
             }
         }
     }
