@@ -5,6 +5,7 @@ use serde::Deserialize;
 
 use super::matcher::matched;
 use super::{Kind, Observed};
+use crate::facts::units::{Init, Start};
 use crate::facts::{FactId, Facts, Needs, SELINUX_CONFIG, Unreadable};
 use crate::finding::{Evidence, Outcome, Status};
 use crate::path::ImagePath;
@@ -51,9 +52,13 @@ const CONTEXTS: &str = "/proc/[0-9]*/attr/current";
 impl Kind for AppArmor {
     fn needs(&self, _: &Facts<'_>, needs: &mut Needs) {
         needs.fact(FactId::AppArmor);
+        needs.fact(FactId::Units);
     }
 
     fn verdict(&self, facts: &Facts<'_>) -> Result<Outcome, Unreadable> {
+        if let Some(outcome) = not_loaded(facts)? {
+            return Ok(outcome);
+        }
         let profiles = &facts.apparmor()?.profiles;
         if profiles.is_empty() {
             let evidence = Evidence::at(&ImagePath::new("/etc/apparmor.d")).found("no profile").expected("profiles");
@@ -73,6 +78,35 @@ impl Kind for AppArmor {
         let wrong = self.modes.iter().find(|mode| !known.contains(&mode.as_str()));
         wrong.map(|mode| format!("'{mode}' is no mode; known: {}", known.join(", ")))
     }
+}
+
+/// That nothing loads the profiles at boot, where it is so: `apparmor.service` is what does. A tree without the unit is no whole system, and says
+/// nothing of it.
+fn not_loaded(facts: &Facts<'_>) -> Result<Option<Outcome>, Unreadable> {
+    const UNIT: &str = "apparmor.service";
+    let units = facts.units()?;
+    let fail = |place: Evidence| Some(Outcome::fail(vec![place.expected("apparmor.service started, which loads the profiles")]));
+    let (Some(path), Init::Systemd) = (units.file(UNIT)?, &units.init) else { return Ok(None) };
+    if !matches!(units.starts(UNIT)?, Start::AtBoot(_)) {
+        let name = units.state(UNIT)?.kind.name();
+        return Ok(fail(Evidence::at(&path).found(format!("apparmor.service is {name}: no profile is loaded at boot"))));
+    }
+    if let Some(condition) = units.unmet_condition(UNIT)? {
+        return Ok(fail(Evidence::at(&condition.path).line(condition.line).found(condition.text)));
+    }
+    if let Some(found) = units.hindrance(UNIT)? {
+        let place = Evidence::at(&found.path).line_opt(found.line).found(found.found).because(found.because);
+        return Ok(if found.certain { fail(place) } else { None });
+    }
+    let replaced = units.property(UNIT, "Service", "ExecStart")?;
+    let loads = |text: &str| text.contains("apparmor");
+    Ok(match replaced.last() {
+        Some(value) if !replaced.iter().any(|value| loads(&value.text)) => {
+            let place = Evidence::at(&value.path).line(value.line).found(&value.text);
+            Some(Outcome::unknown("whether this command loads the profiles is not known", vec![place]))
+        }
+        _ => None,
+    })
 }
 
 impl Kind for SeLinuxDomain {

@@ -52,7 +52,11 @@ impl Kind for TimeSource {
                     let refused = chrony.refused.iter().map(refused);
                     let doubts = chrony.unknown.iter().map(unknown);
                     let judged = self.judge(&chrony.sources, &chrony.file);
-                    Outcome::all(refused.chain(doubts).chain([judged]))
+                    let idle = chrony.idle.as_ref().map(|(option, path, line)| {
+                        let place = Evidence::at(path).line(*line).found(format!("chronyd {option}"));
+                        Outcome::fail(vec![place.expected("a daemon that keeps setting the clock")])
+                    });
+                    Outcome::all(refused.chain(doubts).chain(idle).chain([judged]))
                 }
                 Err(unreadable) => unknown(&unreadable),
             },
@@ -70,9 +74,11 @@ impl Kind for TimeSource {
 impl TimeSource {
     fn judge(&self, sources: &[Source], file: &ImagePath) -> Outcome {
         let at = |source: &Source| Evidence::at(&source.path).line(source.line).found(&source.address);
-        let (own, others): (Vec<&Source>, Vec<&Source>) = sources.iter().partition(|source| source.is_loopback());
+        let idle = |source: &Source| if source.is_loopback() { Some("this machine itself") } else { source.idle };
+        let (own, others): (Vec<&Source>, Vec<&Source>) = sources.iter().partition(|source| idle(source).is_some());
         if others.is_empty() {
-            let mut seen: Vec<Evidence> = own.into_iter().map(|source| at(source).because("this machine itself")).collect();
+            let mut seen: Vec<Evidence> =
+                own.into_iter().map(|source| at(source).because(idle(source).unwrap_or_default())).collect();
             if seen.is_empty() {
                 seen.push(Evidence::at(file).found("no server of time"));
             }

@@ -23,6 +23,8 @@ pub struct Chrony {
     pub refused: Vec<Unreadable>,
     /// Directives that no version karat knows has: whether it starts is not known.
     pub unknown: Vec<Unreadable>,
+    /// The option of the command with which it leaves the clock alone or ends at once (`chronyd(8)`), and where it stands.
+    pub idle: Option<(String, ImagePath, u32)>,
     /// The main file.
     pub file: ImagePath,
 }
@@ -36,6 +38,9 @@ pub struct TimeSource {
     pub path: ImagePath,
     /// The line, from 1.
     pub line: u32,
+    /// The option that keeps the clock from being set by it, if one does: `noselect` (only watched), `offline` (not asked until somebody says
+    /// so; `chrony.conf(5)`).
+    pub idle: Option<&'static str>,
 }
 
 /// The user and who says so.
@@ -177,7 +182,12 @@ pub(super) fn gather(facts: &Facts<'_>) -> Fact<Chrony> {
     let flags = command.as_ref().map(|command| command.flags.as_slice()).unwrap_or_default();
     let given = |letter: u8| flags.iter().rev().find(|flag| flag.letter == letter);
     let file = given(b'f').map_or_else(|| usual_file(root, debian), |flag| ImagePath::new(&flag.argument));
-    let found = Chrony { sources: Vec::new(), user: None, refused: Vec::new(), unknown: Vec::new(), file };
+    let found = Chrony { sources: Vec::new(), user: None, refused: Vec::new(), unknown: Vec::new(), idle: None, file };
+    // -x: does not touch the clock; -Q: prints the offset and ends, -q: sets it once and ends, -p: prints the configuration, -U: may start
+    // without root (and needs -x then).
+    let idle = flags.iter().find(|flag| matches!(flag.letter, b'x' | b'Q' | b'q' | b'p'));
+    let idle = idle.map(|flag| (format!("-{}", char::from(flag.letter)), flag.path.clone(), flag.line));
+    let found = Chrony { idle, ..found };
     let mut reader = Reader { root, live: facts.running().is_some(), files: 0, found };
     let operands = command.as_ref().map(|command| command.operands.as_slice()).unwrap_or_default();
     if operands.is_empty() {
@@ -256,7 +266,7 @@ impl Reader<'_> {
             return Ok(());
         }
         match (name.as_str(), arguments.as_slice()) {
-            ("server" | "pool", [address, ..]) => self.source(address, path, line),
+            ("server" | "pool", [address, options @ ..]) => self.source(address, options, path, line),
             ("user", [user]) => {
                 let because = "the last line that sets it";
                 self.found.user =
@@ -275,8 +285,8 @@ impl Reader<'_> {
                 for file in self.directory_files(&arguments, ".sources")? {
                     let Some(content) = self.content(&file)? else { continue };
                     for one in parse(&content).into_iter().filter(|one| one.terminated) {
-                        if let ("server" | "pool", Some(address)) = (one.name.as_str(), one.arguments.first()) {
-                            self.source(address, &file, one.line);
+                        if let ("server" | "pool", [address, options @ ..]) = (one.name.as_str(), one.arguments.as_slice()) {
+                            self.source(address, options, &file, one.line);
                         }
                     }
                 }
@@ -289,8 +299,11 @@ impl Reader<'_> {
         Ok(())
     }
 
-    fn source(&mut self, address: &str, path: &ImagePath, line: u32) {
-        self.found.sources.push(TimeSource { address: printable(address.as_bytes()), path: path.clone(), line });
+    fn source(&mut self, address: &str, options: &[String], path: &ImagePath, line: u32) {
+        // `CPS_ParseNTPSourceAdd` takes options in any case of letters.
+        let has = |name: &&str| options.iter().any(|option| option.eq_ignore_ascii_case(name));
+        let idle = ["noselect", "offline"].into_iter().find(has);
+        self.found.sources.push(TimeSource { address: printable(address.as_bytes()), path: path.clone(), line, idle });
     }
 
     /// A pattern that fits nothing takes nothing in; a plain path has to be there.

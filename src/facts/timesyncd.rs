@@ -22,7 +22,12 @@ impl Timesyncd {
             for assigned in lines.into_iter().skip(start) {
                 let Some((path, line)) = &assigned.place else { continue };
                 let words = assigned.text.split_whitespace();
-                all.extend(words.map(|word| TimeSource { address: word.to_owned(), path: path.clone(), line: *line }));
+                all.extend(words.map(|word| TimeSource {
+                    address: word.to_owned(),
+                    path: path.clone(),
+                    line: *line,
+                    idle: None,
+                }));
             }
         }
         all

@@ -1,7 +1,7 @@
 //! What `iptables-restore(8)` reads: tables, the policies of their chains, rules. Modelled after iptables 1.8 (`iptables-restore.c`,
 //! `xshared.c`): a table that is not committed is not loaded, and a line that is refused ends it all.
 
-use super::packet_rule::{Action, Addresses, InterfaceName, Interfaces, Network, PacketRule, Ports};
+use super::packet_rule::{Action, Addresses, InterfaceName, Interfaces, Network, PacketRule, Ports, Traffic};
 
 /// A table that is loaded as a whole, up to its `COMMIT`.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -201,26 +201,48 @@ fn rule<'w>(line: u32, mut words: impl Iterator<Item = &'w str>) -> Result<Packe
             "-s" | "--source" | "--src" => match addresses(value()?, except) {
                 Some(addresses) => rule.source = Some(addresses),
                 // A name of a host, which is looked up when the rule is loaded.
-                None => rule.narrowed = true,
+                None => narrow(&mut rule),
             },
-            "-d" | "--destination" | "--dst" => rule.narrowed |= !is_anywhere(value()?),
-            "-p" | "--protocol" | "--proto" => {
-                protocol = value()?.to_ascii_lowercase();
-                rule.narrowed |= except || !matches!(protocol.as_str(), "all" | "0");
-            }
-            "--dport" | "--destination-port" | "--dports" | "--destination-ports" => {
-                rule.narrowed = true;
-                if !except {
-                    ranges.extend(value()?.split(',').filter_map(Ports::range));
+            "-d" | "--destination" | "--dst" => {
+                if !is_anywhere(value()?) {
+                    narrow(&mut rule);
                 }
             }
-            "-m" | "--match" => rule.narrowed |= !matches!(value()?, "comment" | "conntrack" | "state"),
+            "-p" | "--protocol" | "--proto" => {
+                protocol = value()?.to_ascii_lowercase();
+                if except || !matches!(protocol.as_str(), "all" | "0") {
+                    let anything = matches!(protocol.as_str(), "all" | "0");
+                    let names = if anything { "0-255" } else { protocol.as_str() };
+                    rule.meet(Traffic::protocols(std::iter::once(names), except));
+                }
+            }
+            "--dport" | "--destination-port" | "--dports" | "--destination-ports" => {
+                let asked: Vec<_> = value()?.split(',').filter_map(Ports::range).collect();
+                rule.meet(Traffic::of("all", except, &asked));
+                if !except {
+                    ranges.extend(asked);
+                }
+            }
+            "--sport" | "--source-port" | "--sports" | "--source-ports" => {
+                let asked: Vec<_> = value()?.split(',').filter_map(Ports::range).collect();
+                if !Traffic::of("all", except, &asked).is_whole() {
+                    narrow(&mut rule);
+                }
+            }
+            // All new connections.
+            "--syn" if !except => rule.narrowed = true,
+            "--syn" | "--tcp-flags" | "--tcp-option" | "--ports" => narrow(&mut rule),
+            "-m" | "--match" => match value()? {
+                "comment" | "conntrack" | "state" => {}
+                "tcp" | "udp" | "multiport" => rule.narrowed = true,
+                _ => narrow(&mut rule),
+            },
             "--ctstate" | "--state" => {
                 let new = value()?.split(',').any(|state| state.eq_ignore_ascii_case("NEW"));
                 rule.new_connections = Some(new != except);
             }
             // What else is asked of a tracked connection (-m conntrack).
-            _ if word.starts_with("--ct") => rule.narrowed = true,
+            _ if word.starts_with("--ct") => narrow(&mut rule),
             "--comment" | "-c" | "--set-counters" => {
                 value()?;
             }
@@ -236,7 +258,7 @@ fn rule<'w>(line: u32, mut words: impl Iterator<Item = &'w str>) -> Result<Packe
                 }
             }
             "-g" | "--goto" => rule.action = Action::Goto(value()?.to_owned()),
-            "-f" | "--fragment" => rule.narrowed = true,
+            "-f" | "--fragment" => narrow(&mut rule),
             // Options of matches were announced by -m; those of targets ask nothing of a packet.
             _ => {}
         }
@@ -246,6 +268,11 @@ fn rule<'w>(line: u32, mut words: impl Iterator<Item = &'w str>) -> Result<Packe
         rule.ports = Some(Ports { protocol, ranges });
     }
     Ok(rule)
+}
+
+/// The rule asks for something that is not kept.
+const fn narrow(rule: &mut PacketRule) {
+    (rule.narrowed, rule.beyond) = (true, true);
 }
 
 fn interfaces(name: &str, except: bool) -> Interfaces {

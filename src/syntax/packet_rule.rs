@@ -1,6 +1,6 @@
 //! What a rule of a packet filter asks of a packet and does with it, in whatever language it is written.
 //!
-//! Only what is asked of interfaces, source addresses, ports and new connections is kept apart; everything else makes a rule [narrower](PacketRule::narrowed).
+//! Only what is asked of interfaces, source addresses, protocols, ports and new connections is kept apart; everything else makes a rule [narrower](PacketRule::narrowed).
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -19,14 +19,102 @@ pub struct PacketRule {
     pub source: Option<Addresses>,
     /// The ports it goes to.
     pub ports: Option<Ports>,
-    /// Whether something else is asked as well.
+    /// Which protocols and ports are meant, where any are asked for.
+    pub traffic: Option<Traffic>,
+    /// Whether something else than interfaces, source and states is asked as well: protocols and ports, or [beyond](Self::beyond) them.
     pub narrowed: bool,
+    /// Whether something is asked that [`traffic`](Self::traffic) does not tell either.
+    pub beyond: bool,
     /// Whether new connections are among the states of connections that are asked for, where states are.
     pub new_connections: Option<bool>,
     /// The version of the Internet Protocol, where only one is meant: 4 or 6.
     pub version: Option<u8>,
     /// What is done with it.
     pub action: Action,
+}
+
+impl PacketRule {
+    /// Asks for protocols and ports on top of what is asked already.
+    pub fn meet(&mut self, traffic: Traffic) {
+        self.narrowed = true;
+        let before = self.traffic.take().unwrap_or_else(Traffic::all);
+        let ranges = if traffic.is_whole() {
+            before.ranges
+        } else if before.is_whole() {
+            traffic.ranges
+        } else {
+            self.beyond = true;
+            Vec::new()
+        };
+        self.traffic = Some(Traffic { tcp: before.tcp && traffic.tcp, udp: before.udp && traffic.udp, ranges });
+    }
+}
+
+/// What a rule asks of the protocol and the port that a packet goes to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Traffic {
+    /// Whether TCP is meant.
+    pub tcp: bool,
+    /// Whether UDP is.
+    pub udp: bool,
+    /// First and last of each range of ports.
+    pub ranges: Vec<(u16, u16)>,
+}
+
+impl Traffic {
+    const WHOLE: (u16, u16) = (0, u16::MAX);
+
+    /// All of both.
+    #[must_use]
+    pub fn all() -> Self {
+        Self { tcp: true, udp: true, ranges: vec![Self::WHOLE] }
+    }
+
+    /// These ports, or all others, of a protocol by its name or number: `tcp`, `udp`, `th` (either), `all`.
+    #[must_use]
+    pub fn of(protocol: &str, except: bool, ranges: &[(u16, u16)]) -> Self {
+        let either = matches!(protocol, "" | "th" | "all" | "0");
+        let ranges = if except { others(ranges) } else { ranges.to_vec() };
+        Self { tcp: either || matches!(protocol, "tcp" | "6"), udp: either || matches!(protocol, "udp" | "17"), ranges }
+    }
+
+    /// All ports of these protocols, or of all others: names, numbers, ranges of numbers.
+    #[must_use]
+    pub fn protocols<'p>(names: impl Iterator<Item = &'p str> + Clone, except: bool) -> Self {
+        let meant = |own: &str, number: u16| {
+            let mut names = names.clone();
+            let is_own = |name: &str| {
+                name.eq_ignore_ascii_case(own) || Ports::range(name).is_some_and(|(first, last)| (first..=last).contains(&number))
+            };
+            names.any(is_own) != except
+        };
+        Self { tcp: meant("tcp", 6), udp: meant("udp", 17), ranges: vec![Self::WHOLE] }
+    }
+
+    /// Whether every port but 0 is meant, which nothing listens at.
+    #[must_use]
+    pub fn is_whole(&self) -> bool {
+        others(&self.ranges).iter().all(|&(_, last)| last == 0)
+    }
+}
+
+/// The ports in none of these ranges.
+fn others(ranges: &[(u16, u16)]) -> Vec<(u16, u16)> {
+    let mut sorted: Vec<_> = ranges.iter().copied().filter(|(first, last)| first <= last).collect();
+    sorted.sort_unstable();
+    let mut left = Vec::new();
+    let mut next: u32 = 0;
+    for (first, last) in sorted.into_iter().map(|(first, last)| (u32::from(first), u32::from(last))) {
+        if first > next {
+            left.push((next, first - 1));
+        }
+        next = next.max(last + 1);
+    }
+    if next <= u32::from(u16::MAX) {
+        left.push((next, u32::from(u16::MAX)));
+    }
+    let port = |port: u32| u16::try_from(port).unwrap_or(u16::MAX);
+    left.into_iter().map(|(first, last)| (port(first), port(last))).collect()
 }
 
 /// What is done with a packet.
@@ -193,6 +281,17 @@ mod tests {
         assert!(!network("127.0.0.1").covers(&own) && network("127.0.0.1").meets(&own));
         assert!(!network("10.0.0.0/8").meets(&own) && network("::/0").covers(&own6) && !network("::/0").covers(&own));
         assert!(Network::parse("1.2.3.4/33").is_none() && Network::parse("1.2.3.4/255.0.255.0").is_none());
+    }
+
+    #[test]
+    fn all_ports_but_zero_are_all_of_them() {
+        assert!(Traffic::of("tcp", false, &[(1, 1000), (900, 65_535)]).is_whole());
+        assert!(Traffic::of("tcp", true, &[]).is_whole() && !Traffic::of("tcp", true, &[(22, 22)]).is_whole());
+        assert!(!Traffic::of("tcp", false, &[(1, 65_534)]).is_whole());
+        let found = Traffic::protocols(["icmp", "0-10"].into_iter(), false);
+        assert!(found.tcp && !found.udp);
+        let found = Traffic::protocols(["icmp"].into_iter(), true);
+        assert!(found.tcp && found.udp);
     }
 
     #[test]

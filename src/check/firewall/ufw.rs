@@ -3,11 +3,11 @@
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::{known, started, ufw_place};
+use super::{ALL_PASS, TOO_MUCH, ipv6_is_off, known, of_others, started, ufw_place};
 use crate::check::matcher::matched;
-use crate::check::{Kind, Observed};
-use crate::facts::firewall::Ufw as State;
-use crate::facts::{FactId, Facts, Needs, Unreadable};
+use crate::check::{Kind, Observed, unknown};
+use crate::facts::firewall::{Fate, Ufw as State};
+use crate::facts::{FactId, Facts, Firewall, Needs, Unreadable};
 use crate::finding::{Evidence, Outcome};
 
 matched! {
@@ -56,6 +56,17 @@ impl Kind for Ufw {
             return Ok(self.matcher().judge(None, Evidence::at(&ufw_place(name)).because(name)));
         };
         let place = Evidence::at(&setting.path).line(setting.line);
+        let drops = setting.value.as_ref().is_some_and(|value| matches!(value.to_ascii_lowercase().as_str(), "drop" | "reject"));
+        let chain = match self.setting {
+            UfwSetting::Incoming => Some("INPUT"),
+            UfwSetting::Routed => Some("FORWARD"),
+            UfwSetting::Active | UfwSetting::Outgoing => None,
+        };
+        if let (true, Some(chain)) = (drops, chain)
+            && let Some(outcome) = self.judge_rules(facts.firewall()?, ufw, chain)
+        {
+            return Ok(outcome);
+        }
         Ok(match &setting.value {
             Some(value) => self.matcher().judge(Some(&Observed::new(value.to_ascii_lowercase())), place.because(name)),
             None => Outcome::unknown(format!("{name} is computed by a script"), vec![place.found("a computed value")]),
@@ -68,6 +79,35 @@ impl Kind for Ufw {
 }
 
 impl Ufw {
+    /// A policy that nothing reaches, as a rule lets everything through before, is none.
+    fn judge_rules(&self, firewall: &Firewall, ufw: &State, chain: &str) -> Option<Outcome> {
+        let off = match ipv6_is_off(firewall) {
+            Ok(off) => off.is_some(),
+            Err(outcome) => return Some(outcome),
+        };
+        for (version, rules) in [(4, &ufw.v4), (6, &ufw.v6)] {
+            if version == 6 && off {
+                continue;
+            }
+            let rules = match known(rules) {
+                Ok(rules) => rules,
+                Err(outcome) => return Some(outcome),
+            };
+            if let Some(doubt) = rules.doubt() {
+                return Some(unknown(&doubt));
+            }
+            match of_others(&rules.chains(), chain, chain, version) {
+                Fate::Accepted(rule) => {
+                    let place = Evidence::at(&rules.path(rule)).line(rule.line).because(ALL_PASS);
+                    return Some(self.matcher().judge(Some(&Observed::new("accept")), place));
+                }
+                Fate::TooMuch => return Some(Outcome::unknown(TOO_MUCH, Vec::new())),
+                Fate::Dropped(_) | Fate::Undecided => {}
+            }
+        }
+        None
+    }
+
     fn judge_active(&self, ufw: &State) -> Outcome {
         if let Some(setting) = ufw.settings.get("ENABLED").filter(|setting| setting.value.is_none()) {
             let place = Evidence::at(&setting.path).line(setting.line).found("a computed value");

@@ -5,6 +5,7 @@
 mod firewalld;
 mod iptables;
 mod nftables;
+mod opened;
 mod ports;
 #[cfg(test)]
 mod tests;
@@ -158,7 +159,40 @@ fn loader(facts: &Facts<'_>, unit: &'static str) -> Fact<Loader> {
         }
         loader = Loader { starts: false, path: found.path, line: found.line, ..loader };
     }
+    if loader.starts
+        && let Some(undone) = undone(units, unit)?
+    {
+        return Err(undone);
+    }
     Ok(loader)
+}
+
+/// A command that runs once the rules are loaded, and may take them away again: `ExecStartPost=`; `ExecStop=` of a service that ends as soon as it
+/// has started (`Type=oneshot` without `RemainAfterExit=`, `systemd.service(5)`); and `ExecReload=` that loads something else.
+fn undone(units: &super::units::Units, unit: &str) -> Fact<Option<Unreadable>> {
+    let values = |key: &str| units.property(unit, "Service", key);
+    let words = |text: &str| -> Vec<String> { text.split_ascii_whitespace().map(str::to_owned).collect() };
+    let is_harmless = |text: &str| {
+        let words = words(text.trim_start_matches(['-', '@', ':', '+', '!', '|']));
+        let program = words.first().and_then(|word| word.rsplit('/').next()).unwrap_or_default();
+        matches!(program, "true" | "echo" | "logger" | "sleep" | "touch" | "systemd-notify")
+    };
+    let doubt = |value: &super::units::Value, words: &str| Unreadable::at_line(&value.path, value.line, words.to_owned());
+    if let Some(value) = values("ExecStartPost")?.iter().find(|value| !is_harmless(&value.text)) {
+        return Ok(Some(doubt(value, "a command that runs after the rules were loaded, and may change them")));
+    }
+    let last = |key: &str| Ok::<_, Unreadable>(values(key)?.pop().map(|value| value.text));
+    let is_on = |value: &str| matches!(value.to_ascii_lowercase().as_str(), "1" | "yes" | "y" | "true" | "t" | "on");
+    if last("Type")?.as_deref() == Some("oneshot")
+        && !last("RemainAfterExit")?.is_some_and(|value| is_on(&value))
+        && let Some(value) = values("ExecStop")?.iter().find(|value| !is_harmless(&value.text))
+    {
+        return Ok(Some(doubt(value, "without RemainAfterExit=yes this runs as soon as the rules were loaded")));
+    }
+    let loads =
+        |text: &str| !text.contains("nft") || text.contains(" -f") || text.contains(" --file") || text.contains("include");
+    let reload = values("ExecReload")?;
+    Ok(reload.iter().find(|value| !loads(&value.text)).map(|value| doubt(value, "what is left after a reload is not known")))
 }
 
 /// The content of a file; nothing where there is none.

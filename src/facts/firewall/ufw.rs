@@ -108,7 +108,7 @@ impl Ufw {
             return Ok(rules);
         }
         let jump = |to: String| PacketRule { line: 1, action: Action::Jump(to), ..PacketRule::default() };
-        for (builtin, way) in [("INPUT", "input"), ("OUTPUT", "output")] {
+        for (builtin, way) in [("INPUT", "input"), ("OUTPUT", "output"), ("FORWARD", "forward")] {
             let parts = ["before-logging", "before", "after", "after-logging", "reject", "track"];
             rules.chains.insert(builtin.into(), parts.iter().map(|part| jump(format!("ufw{kind}-{part}-{way}"))).collect());
             let name = format!("DEFAULT_{builtin}_POLICY");
@@ -120,7 +120,7 @@ impl Ufw {
         for part in ["before", "after", "user"] {
             rules.load(facts, &ImagePath::new(format!("/etc/ufw/{part}{kind}.rules")))?;
         }
-        for way in ["input", "output"] {
+        for way in ["input", "output", "forward"] {
             let chain = rules.chains.entry(format!("ufw{kind}-before-{way}")).or_default();
             chain.push(jump(format!("ufw{kind}-user-{way}")));
         }

@@ -132,14 +132,34 @@ impl Packets {
         }
     }
 
-    /// Follows these packets through a chain.
+    /// Follows these packets through a chain. Of those that come from outside and that no narrower rule meets it is also asked whether rules
+    /// for protocols and ports let most of them in: they are accepted then.
     #[must_use]
     pub fn through<'r>(self, chains: &Chains<'r>, chain: &str) -> Fate<'r> {
         let mut steps = 0;
-        match self.walk(chains, chain, true, MAX_DEPTH, &mut steps) {
+        let fate = match self.walk(chains, chain, true, MAX_DEPTH, &mut steps) {
             Step::Decided(fate) => fate,
             Step::Returned => Fate::Undecided,
+        };
+        if !self.others
+            || !matches!(self.way, Way::FromOutside | Way::Through)
+            || matches!(fate, Fate::Accepted(_) | Fate::TooMuch)
+        {
+            return fate;
         }
+        match super::opened::opened(self, chains, chain) {
+            Ok(Some(rule)) => Fate::Accepted(rule),
+            Ok(None) => fate,
+            Err(()) => Fate::TooMuch,
+        }
+    }
+
+    /// Whether a rule meets all of these packets but for what it asks of protocols and ports.
+    pub(super) fn meets(self, rule: &PacketRule) -> bool {
+        rule.version.is_none_or(|version| version == self.version)
+            && rule.new_connections != Some(false)
+            && self.fit_interfaces(rule) == Fit::All
+            && self.fit_source(rule.source.as_ref()) == Fit::All
     }
 
     /// `certain`: whether all of the packets come here.

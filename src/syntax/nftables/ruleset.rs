@@ -180,7 +180,7 @@ impl Ruleset {
             return Err(Flaw::not_followed(first, "a rule is put in a place that is known to the kernel only"));
         }
         let table = self.tables.get_mut(&key).ok_or_else(|| Flaw::at(first, "there is no such table"))?;
-        let rules = rule::rules(words.rest);
+        let rules = rule::rules(words.rest)?;
         if let Some(rule) = rules.iter().find(|rule| target(rule).is_some_and(|next| !table.chains.contains_key(next))) {
             return Err(leads_nowhere(rule));
         }
@@ -309,7 +309,7 @@ impl Chain {
                     (base.file, base.line) = (first.file, first.line);
                 }
                 Some("comment" | "devices" | "flags") => {}
-                _ => self.rules.extend(rule::rules(statement)),
+                _ => self.rules.extend(rule::rules(statement)?),
             }
         }
         Ok(())
