@@ -32,6 +32,16 @@ const SCOPES: [(&str, &[&[&str]]); 6] = [
     ("rpm", &[&["rpm", "rpm-sequoia"]]),
 ];
 
+/// Which back-ends a scope of [`SCOPES`] is about.
+const BACK_ENDS_OF: [(&str, &[&str]); 6] = [
+    ("ssh", &["openssh", "opensshserver", "libssh"]),
+    ("tls", &["openssl", "openssl_fips", "opensslcnf", "gnutls", "nss"]),
+    ("ipsec", &["libreswan"]),
+    ("kerberos", &["krb5"]),
+    ("dnssec", &["bind"]),
+    ("rpm", &["rpm-sequoia"]),
+];
+
 /// Asking for nobody in particular.
 const NO_SCOPE: &[&[&str]] = &[&[]];
 
@@ -46,6 +56,8 @@ pub struct CryptoPolicy {
     pub stale: Vec<(ImagePath, String)>,
     rules: Fact<Vec<Located>>,
     dump: Option<Fact<Vec<Located>>>,
+    /// What an administrator has appended to back-ends (`local.d`): the back-end and the first line that says something.
+    appended: Fact<Vec<(String, ImagePath, u32, String)>>,
 }
 
 /// The name of a policy and its modules: `DEFAULT:NO-SHA1`.
@@ -106,7 +118,30 @@ pub(super) fn gather(facts: &Facts<'_>) -> Fact<CryptoPolicy> {
         Ok(found) => found.map(Ok),
         Err(unreadable) => Some(Err(unreadable)),
     };
-    Ok(CryptoPolicy { rules: rules(root, &configured.text), configured, applied, stale, dump })
+    Ok(CryptoPolicy { rules: rules(root, &configured.text), configured, applied, stale, dump, appended: appended(root) })
+}
+
+/// The lines in `local.d/BACKEND-*.config`, which `update-crypto-policies` appends to what it made of the policy.
+fn appended(root: Rootfs<'_>) -> Fact<Vec<(String, ImagePath, u32, String)>> {
+    let pattern = format!("{FOLDER}/local.d/*-*.config");
+    let files = root.glob(&pattern).map_err(|error| Unreadable::at(&ImagePath::new(&pattern), error.to_string()))?;
+    let mut found = Vec::new();
+    for path in files {
+        let name = printable(path.file_name());
+        let Some((back_end, _)) = name.rsplit_once('-') else { continue };
+        let content = match root.read(&path) {
+            Ok(content) => content,
+            Err(error) if error.is_absent() => continue,
+            Err(error) => return Err(Unreadable::reading(&path, &error)),
+        };
+        for (line, text) in (1..).zip(content.split(|&byte| byte == b'\n')).take(MAX_ITEMS) {
+            let text = printable(text.trim_ascii());
+            if !text.is_empty() && !text.starts_with('#') {
+                found.push((back_end.to_owned(), path.clone(), line, text));
+            }
+        }
+    }
+    Ok(found)
 }
 
 /// The name in a file: the first line that says anything is the policy, with modules behind colons; the lines after it are modules.
@@ -227,8 +262,12 @@ impl CryptoPolicy {
     /// asks with it. Without a scope, what holds where no line says otherwise.
     ///
     /// # Errors
-    /// A file that is missing or cannot be read.
+    /// A file that is missing or cannot be read; a line that is appended to a back-end and may be about it.
     pub fn property(&self, property: &str, scope: Option<&str>) -> Fact<Vec<Property>> {
+        if let Some((_, path, line, text)) = self.appended(property, scope)? {
+            let reason = format!("{text}: update-crypto-policies appends this to the back-end, beyond what the policy says");
+            return Err(Unreadable::at_line(path, *line, reason));
+        }
         let sets = scope.and_then(|scope| SCOPES.iter().find(|(name, _)| *name == scope)).map_or(NO_SCOPE, |(_, sets)| sets);
         let mut found = Vec::new();
         for lines in std::iter::once(&self.rules).chain(&self.dump) {
@@ -241,6 +280,31 @@ impl CryptoPolicy {
             }
         }
         Ok(found)
+    }
+}
+
+impl CryptoPolicy {
+    /// A line that is appended to one of the back-ends of a scope (of all, where there is none) and may change a property.
+    fn appended(&self, property: &str, scope: Option<&str>) -> Fact<Option<&(String, ImagePath, u32, String)>> {
+        let of_scope = scope.and_then(|scope| BACK_ENDS_OF.iter().find(|(name, _)| *name == scope)).map(|(_, names)| *names);
+        let words: &[&str] = match property {
+            "cipher" => &["cipher"],
+            "mac" => &["mac"],
+            "key_exchange" | "group" => &["kex", "gss"],
+            "sign" | "hash" => &["algorithms", "sig"],
+            _ => &[],
+        };
+        let is_about = |(back_end, _, _, text): &&(String, ImagePath, u32, String)| {
+            // A file may be named `rpm-sequoia-x.config` or `openssh-a-b.config`.
+            let is_of = |name: &&str| back_end == name || back_end.strip_prefix(name).is_some_and(|rest| rest.starts_with('-'));
+            let ssh = ["openssh", "opensshserver", "libssh"].iter().any(|name| is_of(&name));
+            let text = text.to_ascii_lowercase();
+            // What SSH is told by a line with another keyword is no matter of this property; other languages are not followed.
+            let other =
+                ssh && !text.starts_with("crypto_policy") && !words.is_empty() && !words.iter().any(|word| text.contains(word));
+            of_scope.is_none_or(|names| names.iter().any(|name| is_of(&name))) && !other
+        };
+        Ok(self.appended.as_ref().map_err(Clone::clone)?.iter().find(is_about))
     }
 }
 
