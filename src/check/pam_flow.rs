@@ -58,7 +58,7 @@ impl Kind for PamFlow {
         Ok(each_stack(facts, &self.service, self.stack(), asks, !any, |stack| {
             let name = stack.path.as_bytes().rsplit(|&byte| byte == b'/').next().map(String::from_utf8_lossy).unwrap_or_default();
             // A part need not be complete: what includes it is judged.
-            let part = || included(&name) && !stack.steps.iter().any(|step| decides(step));
+            let part = || included(&name) && !stack.steps.iter().any(decides);
             if any && (WITHOUT_PASSWORD.contains(&&*name) || part()) {
                 return Outcome::pass(Vec::new());
             }

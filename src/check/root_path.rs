@@ -4,13 +4,15 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::{Kind, Mode, unknown};
-use crate::facts::{FactId, Facts, FileState, Needs, Unreadable};
+use crate::facts::{FactId, Facts, FileFact, FileState, Needs, Unreadable};
 use crate::finding::{Evidence, Outcome};
 use crate::image::FileKind;
 use crate::path::{ImagePath, printable};
+use crate::syntax::pam_env;
 use crate::syntax::shell::{Action, parse};
 
-/// Every folder that can be in root's `PATH`: from `ENV_SUPATH` of `login.defs(5)`, `/etc/environment`, and the scripts that a login shell
+/// Every folder that can be in root's `PATH`: from `ENV_SUPATH` of `login.defs(5)`, `/etc/environment` and `pam_env.conf(5)` (and what
+/// `pam_env` is given instead of them), and the scripts that a login shell
 /// of root runs, whatever the conditions in them. What can be computed only by running a script is unknown.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
@@ -36,8 +38,9 @@ const SCRIPTS: [&str; 7] = [
     "/root/.bashrc",
 ];
 
-/// `pam_env(8)` takes variables from here.
+/// `pam_env(8)` takes variables from here, and from what its `envfile=` and `conffile=` name.
 const ENVIRONMENT: &str = "/etc/environment";
+const PAM_ENV: &str = "/etc/security/pam_env.conf";
 
 /// Built into login and su where `ENV_SUPATH` is not set (`login.defs(5)`).
 const BUILT_IN: &str = "/sbin:/bin:/usr/sbin:/usr/bin";
@@ -53,7 +56,10 @@ struct Entry {
 impl Kind for RootPath {
     fn needs(&self, facts: &Facts<'_>, needs: &mut Needs) {
         needs.fact(FactId::LoginDefs);
-        needs.contents(ENVIRONMENT);
+        needs.fact(FactId::Pam);
+        for (file, argument) in [(ENVIRONMENT, "envfile"), (PAM_ENV, "conffile")] {
+            pam_files(facts, file, argument).into_iter().filter(|file| is_plain(file)).for_each(|file| needs.contents(file));
+        }
         SCRIPTS.iter().for_each(|pattern| needs.contents(*pattern));
         let known = entries(facts).map(|(entries, _)| entries).unwrap_or_default();
         known.iter().filter(|entry| is_plain(&entry.text)).for_each(|entry| needs.files(entry.text.clone()));
@@ -143,7 +149,23 @@ fn entries(facts: &Facts<'_>) -> Result<(Vec<Entry>, Vec<Outcome>), Unreadable> 
     let text = defs.text.unwrap_or_else(|| BUILT_IN.to_owned());
     let place = Evidence::at(&ImagePath::new("/etc/login.defs")).line_opt(defs.line).because("ENV_SUPATH");
     found.add(text.strip_prefix("PATH=").unwrap_or(&text), false, &place, false);
-    for file in facts.contents(ENVIRONMENT)? {
+    let (environment, variables) = (pam_files(facts, ENVIRONMENT, "envfile"), pam_files(facts, PAM_ENV, "conffile"));
+    for file in environment.iter().chain(&variables).filter(|file| !is_plain(file)) {
+        found.doubts.push(Outcome::unknown(format!("pam_env reads {file}, which is not looked at"), Vec::new()));
+    }
+    for file in contents(facts, &variables)? {
+        let content = file.content.as_ref().map_err(Clone::clone)?;
+        for variable in pam_env::parse(content).into_iter().filter(|variable| variable.name == "PATH") {
+            // What is put together may come out empty, and then the default counts.
+            let certain = variable.over.as_ref().is_some_and(|over| !over.is_empty() && !over.contains(['$', '@']));
+            for value in variable.over.into_iter().chain(variable.default.filter(|_| !certain)).filter(|value| !value.is_empty())
+            {
+                let value = value.replace("@{HOME}", "${HOME}");
+                found.add(&value, true, &Evidence::at(&file.path).line(variable.line), false);
+            }
+        }
+    }
+    for file in contents(facts, &environment)? {
         let content = file.content.as_ref().map_err(Clone::clone)?;
         for (line, text) in (1..).zip(content.split(|&byte| byte == b'\n')) {
             let text = String::from_utf8_lossy(text);
@@ -180,6 +202,20 @@ fn entries(facts: &Facts<'_>) -> Result<(Vec<Entry>, Vec<Outcome>), Unreadable> 
         }
     }
     Ok((found.entries, found.doubts))
+}
+
+/// A file of `pam_env` and those that an argument names in its place.
+fn pam_files(facts: &Facts<'_>, file: &str, argument: &str) -> Vec<String> {
+    let named = facts.pam().map(|pam| pam.arguments("pam_env.so", argument)).unwrap_or_default();
+    std::iter::once(file.to_owned()).chain(named.into_iter().filter(|named| named != file && !named.is_empty())).collect()
+}
+
+fn contents<'f>(facts: &'f Facts<'_>, files: &[String]) -> Result<Vec<&'f FileFact>, Unreadable> {
+    let mut all = Vec::new();
+    for file in files.iter().filter(|file| is_plain(file)) {
+        all.extend(facts.contents(file)?);
+    }
+    Ok(all)
 }
 
 #[derive(Default)]

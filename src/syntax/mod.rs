@@ -36,6 +36,7 @@ pub mod nsswitch;
 pub mod os_release;
 pub mod packet_rule;
 pub mod pam;
+pub mod pam_env;
 pub mod passwd;
 pub mod postfix;
 pub mod preset;

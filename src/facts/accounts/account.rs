@@ -17,6 +17,10 @@ pub struct Account {
     pub home: Vec<u8>,
     /// The login program, as it is written; empty stands for `/bin/sh`.
     pub shell: Vec<u8>,
+    /// Whether the login program only has the name of a refusal: `nologin` or `false`, which are a link to a shell.
+    pub disguised: bool,
+    /// `umask=` in the comment, which `pam_umask(8)` sets last.
+    pub umask: Option<u32>,
     /// What the password field of `passwd` holds.
     pub field: Field,
     /// Where it was found.
@@ -50,6 +54,8 @@ impl Account {
             gid: account.gid,
             home: account.home.to_vec(),
             shell: account.shell.to_vec(),
+            disguised: false,
+            umask: umask(account.gecos),
             field,
             path: path.clone(),
             line: Some(line),
@@ -60,8 +66,7 @@ impl Account {
     /// list still lets somebody in over ssh.
     #[must_use]
     pub fn has_login_shell(&self) -> bool {
-        let name = self.shell.rsplit(|&byte| byte == b'/').next().unwrap_or_default();
-        !matches!(name, b"nologin" | b"false")
+        self.disguised || !is_refusal(&self.shell)
     }
 
     /// The home directory as a path; nothing where none is set or it is relative.
@@ -69,6 +74,19 @@ impl Account {
     pub fn home_path(&self) -> Option<ImagePath> {
         self.home.starts_with(b"/").then(|| ImagePath::new(&self.home))
     }
+}
+
+/// Whether a program has the name of one that lets nobody in.
+pub(super) fn is_refusal(program: &[u8]) -> bool {
+    matches!(program.rsplit(|&byte| byte == b'/').next().unwrap_or_default(), b"nologin" | b"false")
+}
+
+/// The last `umask=` at the beginning of a part of the comment, in any case, as `strtol` reads an octal number (`setup_limits_from_gecos`).
+fn umask(gecos: &[u8]) -> Option<u32> {
+    let mut parts = gecos.rsplit(|&byte| byte == b',');
+    let value = parts.find(|part| part.get(..6).is_some_and(|name| name.eq_ignore_ascii_case(b"umask=")))?.get(6..)?;
+    let digits = value.iter().take_while(|byte| (b'0'..=b'7').contains(byte));
+    Some(digits.fold(0_u32, |mask, digit| (mask << 3 | u32::from(digit - b'0')) & 0o777))
 }
 
 /// A group.
@@ -107,6 +125,14 @@ mod tests {
             passwd::Entry::Account(account) => Account::of(account, &ImagePath::new("/etc/passwd"), 1),
             other => panic!("{other:?}"),
         }
+    }
+
+    #[test]
+    fn a_mask_in_the_comment() {
+        let umask = |gecos: &str| account(&format!("a:x:1:1:{gecos}:/:/bin/sh")).umask;
+        assert_eq!(umask("Ann,Room 1,UMASK=0022"), Some(0o22));
+        assert_eq!(umask("umask=77,umask=7x"), Some(7));
+        assert_eq!((umask("Ann umask=0"), umask("umask"), umask("umask=")), (None, None, Some(0)));
     }
 
     #[test]

@@ -17,7 +17,7 @@ pub use shells::Shells;
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Fact, Facts, Unreadable};
-use crate::image::Rootfs;
+use crate::image::{ReadError, Rootfs};
 use crate::path::{ImagePath, printable};
 use crate::syntax::{group, nsswitch, passwd};
 
@@ -214,6 +214,7 @@ pub(super) fn gather(facts: &Facts<'_>) -> Fact<Accounts> {
     if accounts.user_sources.iter().chain(&accounts.group_sources).any(|named| named == "systemd") {
         userdb::add(root, &mut accounts)?;
     }
+    accounts.see_through(root)?;
     accounts.number();
     Ok(accounts)
 }
@@ -227,7 +228,34 @@ pub(super) fn read_if_any(root: Rootfs<'_>, path: &ImagePath) -> Fact<Option<Vec
     }
 }
 
+/// Shells by name, for where `/etc/shells` does not list one.
+const SHELLS: [&[u8]; 14] =
+    [b"ash", b"bash", b"csh", b"dash", b"fish", b"ksh", b"ksh93", b"lksh", b"mksh", b"rbash", b"sh", b"tcsh", b"yash", b"zsh"];
+
 impl Accounts {
+    /// Finds those login programs that are called `nologin` or `false` and are a link to a shell.
+    fn see_through(&mut self, root: Rootfs<'_>) -> Fact<()> {
+        let mut seen: BTreeMap<Vec<u8>, bool> = BTreeMap::new();
+        for user in self.users.iter_mut().filter(|user| user.shell.starts_with(b"/") && account::is_refusal(&user.shell)) {
+            if let Some(&disguised) = seen.get(&user.shell) {
+                user.disguised = disguised;
+                continue;
+            }
+            let path = ImagePath::new(&user.shell);
+            root.look(1).map_err(|error| Unreadable::reading(&path, &error))?;
+            let target = match root.resolve(&path) {
+                Ok(found) => found.path,
+                Err(error @ ReadError::Io(_)) => return Err(Unreadable::reading(&path, &error)),
+                // What leads nowhere lets nobody in.
+                Err(_) => continue,
+            };
+            let name = target.as_bytes().rsplit(|&byte| byte == b'/').next().unwrap_or_default();
+            user.disguised = SHELLS.contains(&name) || self.shells.lists(target.as_bytes()) && !account::is_refusal(name);
+            seen.insert(user.shell.clone(), user.disguised);
+        }
+        Ok(())
+    }
+
     /// Makes the index.
     fn number(&mut self) {
         for (at, user) in self.users.iter().enumerate() {

@@ -86,6 +86,8 @@ fn add_user(root: Rootfs<'_>, path: &ImagePath, accounts: &mut Accounts) -> Fact
         gid: user.gid.unwrap_or(uid),
         home: user.home_directory.unwrap_or_default().into_bytes(),
         shell: user.shell.unwrap_or_default().into_bytes(),
+        disguised: false,
+        umask: None,
         field: Field::Own(password),
         path: path.clone(),
         line: None,

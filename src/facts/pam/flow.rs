@@ -96,7 +96,7 @@ impl Stack {
     fn after(&self, verdict: &mut Verdict, state: &State, index: usize, step: &Step, answer: &str) -> usize {
         let level = state.before;
         let inside = |at: usize| self.handlers.get(at).is_some_and(|next| next.level >= level);
-        let end = |from: usize| (from..).find(|&at| !inside(at)).unwrap_or(from);
+        let end = |from: usize| (from..self.handlers.len()).find(|&at| !inside(at)).unwrap_or(self.handlers.len());
         let next = state.at + 1;
         let action = step.module.control.action(answer);
         match action {

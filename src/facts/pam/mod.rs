@@ -10,7 +10,7 @@ mod options;
 mod situation;
 mod stack;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 pub use flow::Way;
 pub use options::ModuleOption;
@@ -108,6 +108,18 @@ impl Pam {
     pub fn names(&self) -> impl Iterator<Item = &str> {
         let left_behind = |name: &str| name.ends_with('~') || ENDINGS.iter().any(|ending| name.ends_with(ending));
         self.services.keys().map(String::as_str).filter(move |name| !left_behind(name))
+    }
+
+    /// The values that lines of a module give to an argument, in all services and whatever is reached, each once.
+    #[must_use]
+    pub fn arguments(&self, module: &str, name: &str) -> BTreeSet<String> {
+        let lines = self.services.values().filter_map(|service| service.lines.as_ref().ok()).flatten();
+        let arguments = lines.filter_map(|line| match line {
+            Line::Module(line) if line.name() == module => Some(&line.arguments),
+            _ => None,
+        });
+        let values = arguments.flatten().filter_map(|argument| argument.strip_prefix(name)?.strip_prefix('='));
+        values.map(str::to_owned).collect()
     }
 
     /// Whether another service takes lines from this one, so that it need not be complete by itself.

@@ -146,10 +146,10 @@ impl OptionFiles {
             return Ok(hash::last(&step.module.arguments).map(|name| here(name.to_owned())));
         }
         let has_files = module != PWHISTORY || *self.history_has_files.as_ref().map_err(Clone::clone)?;
-        if has_files || option != "file" {
-            if let Some(value) = argument(step, option) {
-                return Ok(Some(here(value)));
-            }
+        if (has_files || option != "file")
+            && let Some(value) = argument(step, option)
+        {
+            return Ok(Some(here(value)));
         }
         let settings = match module {
             PWQUALITY => Some(&self.pwquality),
@@ -262,7 +262,7 @@ fn taken(module: &str, name: &str, value: &str) -> Result<String, String> {
 /// The folder by name, then the file; the first mistake ends it all, and what was read before stays (`pwquality_read_config`).
 fn pwquality(root: Rootfs<'_>) -> Fact<Settings> {
     let mut settings = Settings::default();
-    let folder = ImagePath::new(&format!("{PWQUALITY_FILE}.d"));
+    let folder = ImagePath::new(format!("{PWQUALITY_FILE}.d"));
     let mut paths: Vec<ImagePath> = match root.read_dir(&folder) {
         // The first `.conf` in a name has to be its end; a dot in front is no matter.
         Ok(names) => names

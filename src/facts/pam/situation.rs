@@ -33,18 +33,18 @@ impl Situation {
         let locked = self == Self::LockedAccount;
         let has = |argument: &str| step.argument(argument).is_some();
         match step.module.name() {
-            "pam_permit.so" | "pam_debug.so" => &["success"],
             "pam_unix.so" if locked => &["success"],
             "pam_deny.so" | "pam_unix.so" | "pam_rootok.so" => &["auth_err"],
             "pam_faillock.so" | "pam_tally2.so" | "pam_tally.so" if locked => &["auth_err"],
             // A failure is counted, and this is no answer.
             "pam_faillock.so" if has("authfail") => &["ignore"],
-            "pam_faillock.so" | "pam_tally2.so" | "pam_tally.so" => &["success"],
-            "pam_nologin.so" if has("successok") => &["success"],
+            "pam_nologin.so" if !has("successok") => &["ignore"],
+            "pam_permit.so" | "pam_debug.so" | "pam_faillock.so" | "pam_tally2.so" | "pam_tally.so" | "pam_nologin.so" => {
+                &["success"]
+            }
             "pam_env.so"
             | "pam_faildelay.so"
             | "pam_group.so"
-            | "pam_nologin.so"
             | "pam_motd.so"
             | "pam_mail.so"
             | "pam_warn.so"
