@@ -128,7 +128,8 @@ mod tests {
 
     #[test]
     fn more_home_directories_than_are_looked_at_are_unknown() {
-        let passwd = |count| (0..count).map(|id| format!("u{id}:x:{}:1::/h/{id}:/bin/sh\n", 1_000 + id)).collect::<String>();
+        let passwd =
+            |count| (0..count).map(|id| format!("u{id}:x:{}:1::/h/{id}:/bin/sh\n", 1_000 + id)).collect::<Vec<_>>().concat();
         let check: HomeFiles = toml::from_str("who = 'interactive'\nfiles = '.netrc'\nexists = false").unwrap();
         let judged = |image: &MemoryImage| {
             let target = Target::image(Rootfs::new(image), jiff::civil::date(2026, 1, 1));

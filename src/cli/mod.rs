@@ -11,6 +11,8 @@ mod completions;
 mod exit;
 mod explain;
 mod files;
+mod image_args;
+mod inspect;
 mod man;
 mod output;
 mod rules;
@@ -63,6 +65,7 @@ struct Manners {
 #[derive(Debug, Subcommand)]
 enum Command {
     Scan(Box<scan::Args>),
+    Inspect(inspect::Args),
     Explain(explain::Args),
     Rules(rules::Args),
     Benchmarks(benchmarks::Args),
@@ -100,6 +103,7 @@ fn run(arguments: Vec<OsString>) -> Exit {
     let terminal = Terminal::new(&cli.manners);
     let done = match cli.command {
         Command::Scan(arguments) => scan::run(&arguments, &terminal),
+        Command::Inspect(arguments) => inspect::run(&arguments, &terminal),
         Command::Explain(arguments) => explain::run(&arguments, &terminal),
         Command::Rules(arguments) => rules::run(&arguments, &terminal),
         Command::Benchmarks(arguments) => benchmarks::run(&arguments, &terminal),

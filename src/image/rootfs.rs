@@ -112,8 +112,9 @@ impl From<io::Error> for ReadError {
             io::ErrorKind::PermissionDenied => Self::Io("permission denied".into()),
             // How a backend says that a directory has more names than it may.
             io::ErrorKind::FileTooLarge => Self::TooLarge { limit: Limits::USUAL.directory as u64, unit: "entries" },
-            // The text of an error may differ from host to host and must not reach a report; the kind does not.
-            kind => Self::Io(kind.to_string()),
+            // What a reader of archives and disks says is the image's doing. The text of the system's own errors may differ from host to host
+            // and must not reach a report; their kind does not.
+            kind => Self::Io(error.get_ref().map_or_else(|| kind.to_string(), ToString::to_string)),
         }
     }
 }

@@ -47,7 +47,7 @@ impl Directory {
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC | OFlags::NONBLOCK;
         let root = openat(CWD, path, flags, Mode::empty()).map_err(|errno| match errno {
             Errno::NOENT => SourceError::NoSuchPath { path: shown() },
-            Errno::NOTDIR => SourceError::NotADirectory { path: shown() },
+            Errno::NOTDIR => SourceError::NoImage { path: shown(), reason: "no directory".to_owned() },
             other => unreadable(shown(), other),
         })?;
         let beneath = Beneath::new(root);

@@ -22,9 +22,9 @@ fn base() -> MemoryImage {
 #[test]
 fn a_fact_beyond_its_bound_is_unknown_with_the_reason() {
     let matches = "Match User x\nX11Forwarding no\n".repeat(2_001);
-    let mounts = (0..=5_000).map(|number| format!("a /m{number} x d\n")).collect();
+    let mounts = (0..=5_000).map(|number| format!("a /m{number} x d\n")).collect::<Vec<_>>().concat();
     let packages = |number| format!("Package: p{number}\nStatus: install ok installed\nArchitecture: all\nVersion: 1\n\n");
-    let modules = (0..=50_000).map(|number| format!("kernel/m{number}.ko:\n")).collect();
+    let modules = (0..=50_000).map(|number| format!("kernel/m{number}.ko:\n")).collect::<Vec<_>>().concat();
     for (path, content, fact, reason) in [
         ("/etc/ssh/sshd_config", matches, FactId::Sshd, "more than 2000 Match blocks"),
         ("/etc/fstab", mounts, FactId::Mounts, "more than 5000 lines"),

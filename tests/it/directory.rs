@@ -67,13 +67,13 @@ fn what_is_no_root_is_refused_in_plain_words() {
     let tree = tree();
     put(&tree, "file", "");
     fs::create_dir(tree.path().join("empty")).unwrap();
-    let error = |name: &str| source::open(&tree.path().join(name)).err().unwrap();
+    let error = |name: &str| source::open(&tree.path().join(name), &source::Wanted::default()).err().unwrap();
     assert!(matches!(error("none"), SourceError::NoSuchPath { .. }));
-    assert!(matches!(error("file"), SourceError::NotADirectory { .. }));
-    assert!(matches!(error("file/x"), SourceError::NotADirectory { .. }));
+    assert!(matches!(error("file"), SourceError::NoImage { .. }));
+    assert!(matches!(error("file/x"), SourceError::NoImage { .. }));
     assert!(matches!(error("empty"), SourceError::Empty { .. }));
     assert!(error("none").to_string().ends_with("/none: no such directory"), "{}", error("none"));
-    assert!(source::open(Path::new("a\u{1b}[31m")).err().unwrap().to_string().contains("\\u{1b}"));
+    assert!(source::open(Path::new("a\u{1b}[31m"), &source::Wanted::default()).err().unwrap().to_string().contains("\\u{1b}"));
 }
 
 #[test]
@@ -82,13 +82,13 @@ fn the_root_directory_is_the_running_machine_by_whatever_name() {
     symlink("/", tree.path().join("root")).unwrap();
     put(&tree, "d/file", "");
     for path in [Path::new("/"), Path::new("/usr/.."), &tree.path().join("root")] {
-        let source = source::open(path).unwrap();
+        let source = source::open(path, &source::Wanted::default()).unwrap();
         let running = source.running().expect("the machine itself");
         assert!(!running.read(&"/proc/sys/kernel/ostype".into()).unwrap().is_empty(), "its size says 0");
         assert_eq!(running.read(&"/etc/passwd".into()), Err(ReadError::NotFound), "nothing else of the host");
         assert!(running.read_dir(&ImagePath::root()).unwrap().contains(&b"proc".to_vec()));
     }
-    assert!(source::open(tree.path()).unwrap().running.is_none());
+    assert!(source::open(tree.path(), &source::Wanted::default()).unwrap().running.is_none());
 }
 
 #[test]
@@ -392,7 +392,7 @@ fn a_root_that_may_not_be_read_is_refused() {
     put(&tree, "etc/passwd", "x");
     fs::set_permissions(tree.path(), fs::Permissions::from_mode(0o711)).unwrap();
     let look = || {
-        let error = source::open(tree.path()).err().unwrap();
+        let error = source::open(tree.path(), &source::Wanted::default()).err().unwrap();
         assert!(error.to_string().ends_with("cannot be read: permission denied"), "{error}");
     };
     if is_root() {

@@ -27,6 +27,7 @@ mod sample;
 mod sarif;
 mod schemas;
 
+mod sources;
 mod sshd_oracle;
 mod sudoers;
 mod truth;

@@ -7,6 +7,7 @@ use clap::builder::{PossibleValuesParser, TypedValueParser};
 use jiff::civil::Date;
 use serde_json::Value;
 
+use crate::cli::image_args::ImageArgs;
 use crate::document::nearest;
 use crate::finding::Severity;
 use crate::report::Format;
@@ -21,6 +22,9 @@ use crate::report::Format;
     karat scan /mnt/ami --benchmark cis-debian-12 --level 1
   The document of the system, and what must not be baked into an image, in one scan:
     karat scan /mnt/ami --beside golden-image
+  A disk image or a container image; nothing is mounted or unpacked:
+    karat scan snapshot.qcow2
+    docker save IMAGE | karat scan -
   Rules and a benchmark of your own:
     karat scan /mnt/ami --rules ours/ --benchmark ours/baseline.toml
   In a pipeline, with reports:
@@ -35,9 +39,8 @@ Exit codes, the same for every format:
   1  the gate is shut: the last line says why
   2  no verdict: a wrong command or file, a root that cannot be read, nothing that applies")]
 pub(in crate::cli) struct Args {
-    /// The root file system: a directory. `/` is this machine, with what only a running system knows
-    #[arg(value_name = "ROOT", default_value = "/")]
-    pub(super) root: PathBuf,
+    #[command(flatten)]
+    pub(super) image: ImageArgs,
     #[command(flatten)]
     pub(super) judged: Judged,
     #[command(flatten)]

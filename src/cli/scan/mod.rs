@@ -49,13 +49,13 @@ pub(super) fn run(arguments: &Args, terminal: &Terminal) -> anyhow::Result<Exit>
         rayon::ThreadPoolBuilder::new().num_threads(jobs.into()).build_global().context("cannot start that many threads")?;
     }
 
-    let source = source::open(&arguments.root)?;
+    let source = source::open(&arguments.image.image, &arguments.image.wanted())?;
     let target = Target { root: source.root(), running: source.running(), today, packages: None };
     let gated = explicit && !policy.report_only;
     let selected = choose::choose(&arguments.judged, &project, &catalogue, &os(&target), gated, terminal)?;
     let mut outputs = outputs(arguments)?;
 
-    let busy = terminal.busy(format!("judging {}", arguments.root.display()));
+    let busy = terminal.busy(format!("judging {}", arguments.image.image.display()));
     let mut scan = engine::scan(target, &selected);
     drop(busy);
     scan.image.name.clone_from(&arguments.written.name);
@@ -77,7 +77,7 @@ pub(super) fn run(arguments: &Args, terminal: &Terminal) -> anyhow::Result<Exit>
         Terminal::print_bytes(&report)?;
     }
     if arguments.written.stats {
-        terminal.tell(stats.text(&scan));
+        terminal.tell(stats.text(&scan, source.counts()));
     }
     Ok(decision.exit())
 }

@@ -4,6 +4,7 @@ use std::fmt::Write;
 use std::time::Instant;
 
 use crate::finding::Scan;
+use crate::source::Counts;
 
 /// A scan being timed.
 pub(super) struct Stats(Instant);
@@ -14,7 +15,7 @@ impl Stats {
     }
 
     /// The lines to print.
-    pub(super) fn text(&self, scan: &Scan) -> String {
+    pub(super) fn text(&self, scan: &Scan, read: Option<Counts>) -> String {
         let count = |number: Option<u64>| number.map_or_else(|| "not read".into(), |number| number.to_string());
         let mut text = format!(
             "stats: {} controls, {} rules, {} entries of the tree, {} packages, {} troubles, {:.3} s",
@@ -25,6 +26,9 @@ impl Stats {
             scan.troubles.len(),
             self.0.elapsed().as_secs_f64(),
         );
+        if let Some(Counts { reads, bytes, blocks }) = read {
+            let _ = write!(text, ", {bytes} bytes in {reads} reads, {blocks} blocks of 512 KiB touched");
+        }
         if let Some(kib) = peak_memory() {
             let _ = write!(text, ", {} MiB of memory at most", kib.div_ceil(1024));
         }

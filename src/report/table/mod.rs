@@ -107,7 +107,8 @@ impl Page<'_> {
         self.line(&self.paint(BOLD, &known.join("   ")))?;
         let by = &scan.benchmark;
         let what = format!("{} v{}, level {} ({})", by.title, by.version, by.level, by.profile);
-        let beside = by.beside.iter().map(|beside| format!(" + {} v{}", beside.title, beside.version)).collect::<String>();
+        let beside =
+            by.beside.iter().map(|beside| format!(" + {} v{}", beside.title, beside.version)).collect::<Vec<_>>().concat();
         let what = format!("{what}{beside}");
         let selected = count(by.selected, "control", "controls");
         let (automated, all) = (number(by.automated), number(by.controls));

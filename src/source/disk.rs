@@ -1,0 +1,208 @@
+//! A disk image as an image: its root found by what is in it, the other volumes mounted where its fstab wants them.
+
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+
+use serde::Serialize;
+
+use super::composed::{Composed, Mounted};
+use super::device::{Counted, Device, Disk, Folder, Layer};
+use super::filesystem::{self, About, Opened};
+use super::grafts::{Line, What, grafts};
+use super::roots::{Root, roots};
+use super::volume::{Kind, Survey, Volume, survey};
+use crate::image::{Image, Rootfs};
+use crate::path::ImagePath;
+use crate::syntax::fstab;
+
+/// What a disk image was found to be, for people and for `--stats`.
+#[derive(Serialize)]
+pub struct DiskAbout {
+    /// The files it is kept in, the image itself first.
+    pub files: Vec<Layer>,
+    /// Its disks, groups and volumes.
+    #[serde(flatten)]
+    pub survey: Survey,
+    /// The file systems among the volumes.
+    pub file_systems: Vec<FileSystemAbout>,
+    /// Those that are roots.
+    pub roots: Vec<Root>,
+    /// What its fstab mounts, if the root is known.
+    pub mounts: Vec<MountAbout>,
+}
+
+/// A file system on a disk.
+#[derive(Serialize)]
+pub struct FileSystemAbout {
+    /// The volume it is on.
+    pub volume: String,
+    /// What it is.
+    pub kind: Kind,
+    /// What it says of itself.
+    #[serde(flatten)]
+    pub about: About,
+    /// Why it cannot be read, if that is so.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub trouble: Option<String>,
+}
+
+/// A line of the root's fstab, and what is made of it.
+#[derive(Serialize)]
+pub struct MountAbout {
+    /// Where.
+    pub at: ImagePath,
+    /// The line of `/etc/fstab`.
+    pub line: u32,
+    /// The volume, if one is mounted there.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub volume: Option<String>,
+    /// Why none is, if so.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+}
+
+/// A disk that was looked over.
+pub(super) struct Found {
+    pub(super) about: DiskAbout,
+    /// The image, or why there is none.
+    pub(super) image: Result<Box<dyn Image>, String>,
+    pub(super) counted: Arc<Counted>,
+}
+
+/// Looks over the disk in a file. `wanted` names the volume that is the root, where there are several.
+///
+/// # Errors
+/// Why the file is not even a disk.
+pub(super) fn open(file: Device, path: &Path, wanted: Option<&str>) -> io::Result<Found> {
+    let counted = Arc::new(Counted::new(file));
+    let disk = Disk::open(Device::clone(&(Arc::clone(&counted) as Device)), &Folder::of(path)?)?;
+    let survey = survey(&[disk.device]);
+    let volumes = survey.volumes();
+    let mut file_systems = Vec::new();
+    let mut candidates: Vec<(usize, Box<dyn Image>)> = Vec::new();
+    for (number, volume) in volumes.iter().enumerate() {
+        let Some((kind, device)) = readable(volume) else { continue };
+        let mut told = FileSystemAbout { volume: volume.name.clone(), kind, about: About::default(), trouble: None };
+        match filesystem::open(kind, device, &[]) {
+            Ok(Opened { image, about }) => {
+                told.about = about;
+                match image {
+                    Ok(image) => candidates.push((number, image)),
+                    Err(why) => told.trouble = Some(why),
+                }
+            }
+            Err(why) => told.trouble = Some(why),
+        }
+        file_systems.push(told);
+    }
+    let images: Vec<&dyn Image> = candidates.iter().map(|(_, image)| &**image).collect();
+    let mut roots = roots(&images);
+    for root in &mut roots {
+        root.index = candidates.get(root.index).map_or(root.index, |(number, _)| *number);
+    }
+    let chosen = choose(&roots, &volumes, wanted, &file_systems);
+    let mut mounts = Vec::new();
+    let image = chosen.and_then(|number| {
+        let at = candidates.iter().position(|(candidate, _)| *candidate == number);
+        let (_, root) = candidates.swap_remove(at.ok_or("the root cannot be read")?);
+        Ok(mounted(root, &volumes, &mut mounts))
+    });
+    let about = DiskAbout { files: disk.layers, file_systems, roots, mounts, survey };
+    Ok(Found { about, image, counted })
+}
+
+/// The volumes of which more than their name can be known.
+fn readable(volume: &Volume) -> Option<(Kind, Device)> {
+    let kind = volume.content.kind;
+    let device = volume.device.as_ref().filter(|_| volume.trouble.is_none())?;
+    matches!(kind, Kind::Ext | Kind::Xfs | Kind::Fat).then(|| (kind, Device::clone(device)))
+}
+
+/// Which volume is the root.
+fn choose(roots: &[Root], volumes: &[&Volume], wanted: Option<&str>, file_systems: &[FileSystemAbout]) -> Result<usize, String> {
+    let name = |root: &Root| volumes.get(root.index).map_or("", |volume| volume.name.as_str()).to_owned();
+    let listed = || {
+        let one = |root: &Root| format!("{} ({})", name(root), root.system.as_deref().unwrap_or("no name"));
+        roots.iter().map(one).collect::<Vec<_>>().join(", ")
+    };
+    if let Some(wanted) = wanted {
+        return match roots.iter().find(|root| name(root) == wanted) {
+            Some(root) => Ok(root.index),
+            None if roots.is_empty() => Err(format!("'{wanted}' is no root: {}", none(volumes, file_systems))),
+            None => Err(format!("'{wanted}' is no root; there is {}", listed())),
+        };
+    }
+    match roots {
+        [root] => Ok(root.index),
+        [] => Err(none(volumes, file_systems)),
+        _ => Err(format!("it holds several systems; choose one with --root: {}", listed())),
+    }
+}
+
+/// Why there is no root: what each volume is.
+fn none(volumes: &[&Volume], file_systems: &[FileSystemAbout]) -> String {
+    let told = |volume: &&Volume| {
+        let opened = file_systems.iter().find(|system| system.volume == volume.name);
+        let why = volume.trouble.as_deref().or(opened.and_then(|system| system.trouble.as_deref()));
+        format!("\n  {}: {}", volume.name, why.map_or_else(|| format!("{}, no root", volume.content.kind.name()), str::to_owned))
+    };
+    let all: String = volumes.iter().take(MOST_TOLD).map(told).collect();
+    format!("no volume of it is the root of a Linux system{all}")
+}
+
+/// Volumes that an error tells of; `karat inspect` shows all.
+const MOST_TOLD: usize = 20;
+
+/// The root with what its fstab mounts.
+fn mounted(root: Box<dyn Image>, volumes: &[&Volume], told: &mut Vec<MountAbout>) -> Box<dyn Image> {
+    // A fstab that cannot be read is a finding like any other; nothing is mounted then, which the facts about mounts say.
+    let content = Rootfs::new(&*root).read(&ImagePath::new("/etc/fstab")).unwrap_or_default();
+    let lines: Vec<Line> = fstab::parse(&content).into_iter().map(line).collect();
+    let mut composed = Composed::new(root);
+    for graft in grafts(&lines, volumes, 1) {
+        let options = lines.iter().find(|line| line.number == graft.line).map_or(&[][..], |line| &line.options);
+        let mut about = MountAbout { at: graft.at.clone(), line: graft.line, volume: None, reason: None };
+        let what = match graft.what {
+            What::Left(why) => {
+                about.reason = Some(why);
+                told.push(about);
+                continue;
+            }
+            What::Unknown(why) => Err(why),
+            What::Volume(number) => match volumes.get(number).and_then(|volume| Some((volume, readable(volume)?))) {
+                Some((volume, (kind, device))) => {
+                    about.volume = Some(volume.name.clone());
+                    let opened = filesystem::open(kind, device, options).and_then(|opened| opened.image);
+                    opened.map_err(|why| format!("{}: {why}", volume.name))
+                }
+                None => Err("it cannot be read".to_owned()),
+            },
+        };
+        let what = match what {
+            Ok(image) => Mounted::Image(image),
+            Err(why) => {
+                about.reason = Some(why.clone());
+                Mounted::Unknown(why)
+            }
+        };
+        if let Err(why) = composed.mount(&graft.at, what) {
+            composed.miss(graft.at, format!("what fstab mounts there is not: {why}"));
+            about.volume = None;
+            about.reason = Some(why);
+        }
+        told.push(about);
+    }
+    Box::new(composed)
+}
+
+fn line(entry: fstab::Entry) -> Line {
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    Line {
+        number: entry.line,
+        spec: text(&entry.source),
+        file: entry.point,
+        kind: text(&entry.fstype),
+        options: entry.options.iter().map(|option| text(option)).collect(),
+    }
+}
