@@ -33,6 +33,9 @@ impl Kind for BootArgument {
 
     fn verdict(&self, facts: &Facts<'_>) -> Result<Outcome, Unreadable> {
         let boot = facts.boot()?;
+        if let Some(reason) = boot.absent {
+            return Ok(Outcome::not_applicable(reason));
+        }
         let mut outcomes: Vec<Outcome> = Vec::new();
         for entry in &boot.entries {
             outcomes.push(self.judge(&entry.arguments, Evidence::at(&entry.path).line(entry.line)));
@@ -85,12 +88,19 @@ impl Kind for BootPassword {
 
     fn verdict(&self, facts: &Facts<'_>) -> Result<Outcome, Unreadable> {
         let boot = facts.boot()?;
+        if let Some(reason) = boot.absent {
+            return Ok(Outcome::not_applicable(reason));
+        }
         let first = boot.files.first().map_or_else(|| Evidence::at(&ImagePath::new("/boot")), Evidence::at);
         if let Some(plain) = boot.passwords.iter().find(|password| !password.hashed) {
             let evidence = Evidence::at(&plain.path).line(plain.line).found("a password in plain text").expected("a hash");
             return Ok(Outcome::decide(!self.set, vec![evidence]));
         }
         let evidence = match (&boot.superusers, boot.passwords.first()) {
+            (Some((_, _, names)), Some(_)) if !names.is_empty() && boot.doubt.is_some() => {
+                let place = boot.doubt.iter().map(|(path, line, text)| Evidence::at(path).line(*line).found(text));
+                return Ok(Outcome::unknown("a script that is not found may say something else of superusers", place.collect()));
+            }
             (Some((_, _, names)), Some(password)) if !names.is_empty() => {
                 return Ok(Outcome::decide(
                     self.set,
@@ -98,6 +108,9 @@ impl Kind for BootPassword {
                 ));
             }
             (Some((path, line, _)), None) => Evidence::at(path).line(*line).found("superusers without a password"),
+            (Some((path, line, _)), Some(_)) => {
+                Evidence::at(path).line(*line).found("a password, but the superusers are taken away")
+            }
             (_, Some(password)) => Evidence::at(&password.path).line(password.line).found("a password, but no superusers"),
             (None, None) => first.found("no password"),
         };

@@ -286,7 +286,7 @@ facts! {
     /// What SELinux is told to do.
     selinux: SeLinux = selinux::gather as SeLinux;
     /// What the boot loader hands to the kernel.
-    boot: Boot = boot::gather as Boot;
+    boot: Boot = boot::gather as Boot after Packages;
     /// What `os-release` says.
     os: Os = os::gather as Os;
     /// The stacks of PAM.

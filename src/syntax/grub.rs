@@ -22,8 +22,10 @@ pub struct Config {
     pub passwords: Vec<(u32, String)>,
     /// Lines of `password user text` commands: a password anybody can read.
     pub plain_passwords: Vec<(u32, String)>,
-    /// The line of the last `set superusers=`, and the names in it.
+    /// The line of the last `set superusers=`, and the names in it: none after `unset superusers`.
     pub superusers: Option<(u32, String)>,
+    /// Scripts that run in this one's place or within it (`source`, `.`, `configfile`): the line and the path as written, variables without braces.
+    pub sources: Vec<(u32, String)>,
 }
 
 /// Reads `grub.cfg`, a shell-like script, as far as plain commands go.
@@ -32,7 +34,7 @@ pub fn parse(content: &[u8]) -> Config {
     let mut config = Config::default();
     for (line, text) in (1..).zip(content.split(|&byte| byte == b'\n')) {
         // Commands may follow the opening of a block on the same line, and each other after a semicolon.
-        for command in String::from_utf8_lossy(text).split(['{', '}', ';']).map(words) {
+        for command in without_braces(&String::from_utf8_lossy(text)).split(['{', '}', ';']).map(words) {
             let word = |index: usize| command.get(index).map(String::as_str).unwrap_or_default();
             match word(0) {
                 "linux" | "linux16" | "linuxefi" => {
@@ -42,8 +44,16 @@ pub fn parse(content: &[u8]) -> Config {
                 // GRUB takes nothing else for a hash; a variable is set elsewhere, or not at all.
                 "password_pbkdf2" if word(2).starts_with("grub.pbkdf2.") => config.passwords.push((line, word(1).to_owned())),
                 "password" if !word(2).is_empty() => config.plain_passwords.push((line, word(1).to_owned())),
-                "set" => {
-                    if let Some((name, value)) = word(1).split_once('=') {
+                "source" | "." | "configfile" if !word(1).is_empty() => config.sources.push((line, word(1).to_owned())),
+                "unset" => {
+                    if command.iter().skip(1).any(|name| name == "superusers") {
+                        config.superusers = Some((line, String::new()));
+                    }
+                    config.variables.retain(|(known, _)| !command.iter().skip(1).any(|name| name == known));
+                }
+                // A word with `=` sets a variable by itself, too (`grub_script_execute_cmdline`).
+                first if first == "set" || first.split_once('=').is_some_and(|(name, _)| is_name(name)) => {
+                    if let Some((name, value)) = word(usize::from(first == "set")).split_once('=') {
                         if name == "superusers" {
                             config.superusers = Some((line, value.to_owned()));
                         }
@@ -56,6 +66,27 @@ pub fn parse(content: &[u8]) -> Config {
         }
     }
     config
+}
+
+fn is_name(text: &str) -> bool {
+    !text.is_empty() && text.chars().all(|one| one.is_ascii_alphanumeric() || one == '_')
+}
+
+/// `${name}` as `$name`, so that braces are those of blocks.
+fn without_braces(text: &str) -> String {
+    let mut parts = text.split("${");
+    let mut done = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        done.push('$');
+        match part.split_once('}') {
+            Some((name, rest)) => {
+                done.push_str(name);
+                done.push_str(rest);
+            }
+            None => done.push_str(part),
+        }
+    }
+    done
 }
 
 /// Words by blanks, quotes taken off; a comment ends the line.
@@ -112,6 +143,15 @@ mod tests {
         assert_eq!(config.kernels[0], Kernel { line: 2, arguments: ["root=x", "ro", "audit=1"].map(str::to_owned).to_vec() });
         assert_eq!(config.kernels[1].arguments, ["a b"]);
         assert_eq!(config.superusers, Some((1, "root".into())));
+    }
+
+    #[test]
+    fn superusers_come_and_go() {
+        assert_eq!(parse(b"set superusers=root\nunset superusers\n").superusers, Some((2, String::new())));
+        assert_eq!(parse(b"superusers=root\n").superusers, Some((1, "root".into())));
+        let config = parse(b"if [ -f ${config_directory}/custom.cfg ]; then\n  source ${config_directory}/custom.cfg\nfi\nlinux /v ${kernelopts} x\n");
+        assert_eq!(config.sources, [(2, "$config_directory/custom.cfg".to_owned())]);
+        assert_eq!(config.kernels[0].arguments, ["$kernelopts", "x"]);
     }
 
     #[test]

@@ -28,6 +28,10 @@ pub struct Boot {
     pub superusers: Option<(ImagePath, u32, String)>,
     /// The configuration files that were read.
     pub files: Vec<ImagePath>,
+    /// Why there is nothing to configure, where it is certain that the image has no boot loader.
+    pub absent: Option<&'static str>,
+    /// A script that a configuration runs and whose place is not known: it may have the last word.
+    pub doubt: Option<(ImagePath, u32, String)>,
 }
 
 /// One entry.
@@ -66,11 +70,19 @@ const CONFIGS: [&str; 3] = ["/boot/grub/grub.cfg", "/boot/grub2/grub.cfg", "/boo
 
 pub(super) fn gather(facts: &Facts<'_>) -> Fact<Boot> {
     let root = facts.root();
-    let mut boot = Boot { entries: Vec::new(), defaults: None, passwords: Vec::new(), superusers: None, files: Vec::new() };
+    let mut boot = Boot {
+        entries: Vec::new(),
+        defaults: None,
+        passwords: Vec::new(),
+        superusers: None,
+        files: Vec::new(),
+        absent: None,
+        doubt: None,
+    };
     for pattern in CONFIGS {
         for path in glob(root, pattern)? {
             let Some(content) = read(root, &path)? else { continue };
-            boot.take(root, &path, &grub::parse(&content))?;
+            boot.take(root, &path, &grub::parse(&content), 0)?;
         }
     }
     // user.cfg holds `GRUB2_PASSWORD=hash`, which Red Hat's grub.cfg reads.
@@ -87,12 +99,95 @@ pub(super) fn gather(facts: &Facts<'_>) -> Fact<Boot> {
         boot.take_entries(root)?;
     }
     if boot.files.is_empty() && boot.entries.is_empty() {
+        if has_no_loader(facts)? {
+            boot.absent =
+                Some("the image has no boot loader: no package of one, nothing in /boot, and no volume that it could be on");
+            return Ok(boot);
+        }
         return Err(Unreadable::at(
             &ImagePath::new("/boot"),
             "there is no boot loader configuration: it may lie on a volume that is not part of the source",
         ));
     }
     Ok(boot)
+}
+
+/// Where boot loaders and what they start lie.
+const BOOT: [&str; 3] = ["/boot", "/efi", "/boot/efi"];
+
+/// How the packages of boot loaders are named.
+const LOADERS: [&str; 12] = [
+    "grub",
+    "shim",
+    "systemd-boot",
+    "sd-boot",
+    "lilo",
+    "syslinux",
+    "extlinux",
+    "isolinux",
+    "refind",
+    "zipl",
+    "s390utils",
+    "u-boot",
+];
+
+/// A container, or a tree that something else boots (a hypervisor with a kernel of its own). Where anything speaks of another volume, the boot
+/// loader may be there.
+fn has_no_loader(facts: &Facts<'_>) -> Fact<bool> {
+    let root = facts.root();
+    let Ok(packages) = facts.packages() else { return Ok(false) };
+    let is_loader = |name: &str| LOADERS.iter().any(|loader| name.starts_with(loader));
+    if facts.running().is_some() || packages.installed.iter().any(|package| is_loader(&package.name)) {
+        return Ok(false);
+    }
+    for file in ["/etc/default/grub", "/etc/kernel/cmdline", "/etc/zipl.conf", "/etc/lilo.conf"].map(ImagePath::new) {
+        if root.exists(&file).map_err(|error| Unreadable::reading(&file, &error))? {
+            return Ok(false);
+        }
+    }
+    for folder in BOOT.map(ImagePath::new) {
+        match root.read_dir(&folder) {
+            Ok(names) if names.iter().all(|name| name == b"efi" && folder.as_bytes() == b"/boot") => {}
+            Ok(_) => return Ok(false),
+            Err(error) if error.is_absent() => {}
+            Err(error) => return Err(Unreadable::reading(&folder, &error)),
+        }
+    }
+    let fstab = read(root, &ImagePath::new("/etc/fstab"))?.unwrap_or_default();
+    let on_it = |entry: &crate::syntax::fstab::Entry| BOOT.iter().any(|folder| entry.point == folder.as_bytes());
+    let units = glob(root, "/etc/systemd/system/{boot,boot-efi,efi}.{mount,automount}")?;
+    Ok(units.is_empty() && !crate::syntax::fstab::parse(&fstab).iter().any(on_it))
+}
+
+/// Scripts within scripts.
+const MAX_DEPTH: usize = 8;
+/// Scripts in all; a real configuration has two or three.
+const MAX_FILES: usize = 100;
+
+/// Where a script lies that another one runs. The device before a path is not known: a path on it may be one of a volume of its own that is mounted
+/// at `/boot`.
+fn sourced(root: Rootfs<'_>, config: &ImagePath, written: &str, prefix: Option<&str>) -> Fact<Option<Vec<ImagePath>>> {
+    let folder = config.parent().unwrap_or_else(ImagePath::root).to_string();
+    let without_device = |text: &str| match text.strip_prefix('(').and_then(|rest| rest.split_once(')')) {
+        Some((_, path)) => path.to_owned(),
+        None => text.to_owned(),
+    };
+    let prefix = prefix.map(without_device).filter(|prefix| !prefix.contains('$')).unwrap_or_else(|| folder.clone());
+    let mut path = without_device(written);
+    for (name, value) in [("$config_directory", &folder), ("$prefix", &prefix), ("$root", &String::new())] {
+        path = path.replacen(name, value, 1);
+    }
+    if path.contains('$') || !path.starts_with('/') {
+        return Ok(None);
+    }
+    let places = [ImagePath::new(&path), ImagePath::new(format!("/boot{path}"))];
+    let mut found = Vec::new();
+    for place in places {
+        if root.exists(&place).map_err(|error| Unreadable::reading(&place, &error))? {
+            found.push(place);
+        }
+    }
+    Ok(Some(found))
 }
 
 impl Boot {
@@ -110,14 +205,23 @@ impl Boot {
         Ok(())
     }
 
-    fn take(&mut self, root: Rootfs<'_>, path: &ImagePath, config: &Config) -> Fact<()> {
+    fn take(&mut self, root: Rootfs<'_>, path: &ImagePath, config: &Config, depth: usize) -> Fact<()> {
+        if self.files.contains(path) {
+            return Ok(());
+        }
         self.files.push(path.clone());
         let password = |hashed| move |(line, _): &(u32, String)| BootPassword { path: path.clone(), line: *line, hashed };
         self.passwords.extend(config.passwords.iter().map(password(true)));
         self.passwords.extend(config.plain_passwords.iter().map(password(false)));
-        if let Some((line, names)) = &config.superusers {
+        // The last word counts, in the order in which the scripts run.
+        let own = config.superusers.as_ref();
+        let (before, after): (Vec<_>, Vec<_>) =
+            config.sources.iter().partition(|(line, _)| own.is_some_and(|(own, _)| line < own));
+        self.sources(root, path, config, before, depth)?;
+        if let Some((line, names)) = own {
             self.superusers = Some((path.clone(), *line, names.clone()));
         }
+        self.sources(root, path, config, after, depth)?;
         let variables: BTreeMap<String, String> = config.variables.iter().cloned().collect();
         self.entries.extend(config.kernels.iter().map(|kernel| entry(path, kernel, &variables)));
         if config.loads_entries.is_some() {
@@ -129,6 +233,35 @@ impl Boot {
             for path in glob(root, "/boot/loader/entries/*.conf")? {
                 let Some(content) = read(root, &path)? else { continue };
                 self.entries.extend(grub::entry_options(&content).iter().map(|kernel| entry(&path, kernel, &variables)));
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Boot {
+    fn sources(
+        &mut self,
+        root: Rootfs<'_>,
+        path: &ImagePath,
+        config: &Config,
+        sources: Vec<&(u32, String)>,
+        depth: usize,
+    ) -> Fact<()> {
+        let prefix = config.variables.iter().find(|(name, _)| name == "prefix").map(|(_, value)| value.as_str());
+        for (line, written) in sources {
+            let found = sourced(root, path, written, prefix)?;
+            if found.is_none() || depth >= MAX_DEPTH || self.files.len() >= MAX_FILES {
+                self.doubt.get_or_insert_with(|| (path.clone(), *line, written.clone()));
+                continue;
+            }
+            for file in found.unwrap_or_default() {
+                // It only gives a variable its value, and is read for that.
+                if file.file_name() == b"user.cfg" {
+                    continue;
+                }
+                let Some(content) = read(root, &file)? else { continue };
+                self.take(root, &file, &grub::parse(&content), depth + 1)?;
             }
         }
         Ok(())
