@@ -28,6 +28,8 @@ pub(super) fn has_files(root: Rootfs<'_>, version: Option<&str>) -> Fact<bool> {
         let paths = root.glob(pattern).map_err(|error| Unreadable::at(&ImagePath::new(pattern), error.to_string()))?;
         for path in paths {
             match root.read_start(&path, MAX_MODULE) {
+                // No module can be empty: this is a model of a tree.
+                Ok(module) if module.is_empty() => {}
                 // Of two architectures the one that cannot decides: nobody knows through which a password comes.
                 Ok(module) if memchr::memmem::find(&module, b"/pwhistory.conf").is_none() => return Ok(false),
                 Ok(_) => found = true,
@@ -53,7 +55,7 @@ mod tests {
         let path = "/usr/lib/x86_64-linux-gnu/security/pam_pwhistory.so";
         let with = MemoryImage::new().file(path, "\0/etc/security/pwhistory.conf\0");
         let without = MemoryImage::new().file(path, "\0/etc/security/opasswd\0");
-        let none = MemoryImage::new();
+        let none = MemoryImage::new().file(path, "");
         let ask = |image, version| has_files(Rootfs::new(image), version).unwrap();
         assert!(ask(&with, Some("1.5.2-6")) && !ask(&without, Some("1.7.0-5")));
         assert!(!ask(&none, Some("1.5.2-6")) && ask(&none, Some("1.5.3-5ubuntu5")) && ask(&none, None));
