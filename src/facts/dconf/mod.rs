@@ -11,7 +11,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use database::{KeyFiles, Place};
 
 use super::{Fact, Facts, Unreadable};
-use crate::image::Rootfs;
+use crate::image::{ReadError, Rootfs};
 use crate::path::{ImagePath, printable};
 use crate::syntax::gvdb;
 
@@ -28,6 +28,8 @@ pub struct Dconf {
     profiles: BTreeMap<&'static str, Option<Fact<Profile>>>,
     /// The databases of administrators.
     databases: BTreeMap<String, Source>,
+    /// A variable that names another profile for users' programs.
+    elsewhere: Fact<Option<Place>>,
 }
 
 /// A profile: its databases in order.
@@ -77,7 +79,41 @@ pub struct Difference {
 pub(super) fn gather(facts: &Facts<'_>) -> Fact<Dconf> {
     let root = facts.root();
     let profiles = ["user", "gdm"].into_iter().map(|name| (name, profile(root, name))).collect();
-    Ok(Dconf { profiles, databases: databases(root)? })
+    Ok(Dconf { profiles, databases: databases(root)?, elsewhere: elsewhere(root) })
+}
+
+/// Where variables of every session are set.
+const ENVIRONMENTS: [&str; 8] = [
+    "/etc/environment",
+    "/etc/security/pam_env.conf",
+    "/etc/environment.d/*.conf",
+    "/usr/lib/environment.d/*.conf",
+    "/etc/profile",
+    "/etc/profile.d/*.sh",
+    "/etc/X11/Xsession.d/*",
+    "/etc/systemd/user.conf",
+];
+
+/// `DCONF_PROFILE` names another profile, or a file of one (`dconf(7)`): what `user` says does not count then.
+fn elsewhere(root: Rootfs<'_>) -> Fact<Option<Place>> {
+    for pattern in ENVIRONMENTS {
+        let files = root.glob(pattern).map_err(|error| Unreadable::at(&ImagePath::new(pattern), error.to_string()))?;
+        for path in files {
+            let content = match root.read(&path) {
+                Ok(content) => content,
+                Err(ReadError::Kind { .. }) => continue,
+                Err(error) if error.is_absent() => continue,
+                Err(error) => return Err(Unreadable::reading(&path, &error)),
+            };
+            let text = String::from_utf8_lossy(&content);
+            let mut lines = (1_u32..).zip(text.lines());
+            let found = lines.find(|(_, line)| !line.trim_start().starts_with('#') && line.contains("DCONF_PROFILE"));
+            if let Some((line, _)) = found {
+                return Ok(Some((path, Some(line))));
+            }
+        }
+    }
+    Ok(None)
 }
 
 /// Every database that has key files or is compiled.
@@ -212,6 +248,11 @@ impl Dconf {
     /// # Errors
     /// A profile, database or key file that could not be read.
     pub fn in_force(&self, profile: &str, key: &str) -> Fact<InForce> {
+        let elsewhere = self.elsewhere.as_ref().map_err(Clone::clone)?.as_ref();
+        if let (Some((path, line)), "user") = (elsewhere, profile) {
+            let reason = "DCONF_PROFILE gives users another profile, which is not read".to_owned();
+            return Err(Unreadable { path: Some(path.clone()), line: *line, reason });
+        }
         let place = (ImagePath::new("/etc/dconf/profile").join(profile), None);
         let Some(Some(profile)) = self.profiles.get(profile) else {
             let note = Some("there is no such profile, so no database of an administrator is read".to_owned());

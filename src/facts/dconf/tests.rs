@@ -31,6 +31,15 @@ fn the_compiled_value_counts_and_the_key_file_is_where_to_look() {
 }
 
 #[test]
+fn a_variable_gives_users_another_profile() {
+    let image = source(MemoryImage::new()).file("/etc/dconf/profile/user", PROFILE);
+    let image = image.file("/etc/environment", "# DCONF_PROFILE=x\n");
+    assert!(dconf(&image).in_force("user", "/org/x/u").is_ok());
+    let image = image.file("/etc/profile.d/x.sh", "export DCONF_PROFILE=own\n");
+    assert!(dconf(&image).in_force("user", "/org/x/u").is_err() && dconf(&image).in_force("gdm", "/org/x/u").is_ok());
+}
+
+#[test]
 fn without_a_profile_no_database_counts() {
     let found = dconf(&source(MemoryImage::new())).in_force("user", "/org/x/b").unwrap();
     assert!(found.value.is_none() && !found.locked && found.note.is_some());

@@ -58,6 +58,13 @@ fn not_off(root: Rootfs<'_>) -> Fact<bool> {
     if let Some(options) = last("SMTPLISTENEROPTIONS").filter(|found| found.value.as_deref() != Some("")) {
         return Err(Unreadable::at_line(&path, options.line, "SMTPLISTENEROPTIONS may say where Exim listens, and is not read"));
     }
+    for name in ["COMMONOPTIONS", "QUEUERUNNEROPTIONS"] {
+        let Some(options) = last(name) else { continue };
+        let harmless = |value: &str| !["-oX", "-C", "-D"].iter().any(|option| value.contains(option));
+        if !options.value.as_deref().is_some_and(harmless) {
+            return Err(Unreadable::at_line(&path, options.line, format!("{name} may say where Exim listens, and is not read")));
+        }
+    }
     match last("QUEUERUNNER") {
         Some(found) if found.value.is_none() => Err(Unreadable::at_line(&path, found.line, "QUEUERUNNER is computed")),
         Some(found) => Ok(matches!(found.value.as_deref(), Some("queueonly" | "no" | "ppp" | "nodaemon"))),
@@ -67,7 +74,13 @@ fn not_off(root: Rootfs<'_>) -> Fact<bool> {
 
 /// A configuration as it stands.
 fn main_file(root: Rootfs<'_>, path: &ImagePath) -> Fact<Vec<Listener>> {
-    let settings = parse(&content(root, path)?);
+    let content = content(root, path)?;
+    let begin = |text: &&[u8]| text.trim_ascii().strip_prefix(b"begin").is_some_and(|rest| rest.starts_with(b" "));
+    let mut lines = (1..).zip(content.split(|&byte| byte == b'\n')).take_while(|(_, text)| !begin(text));
+    if let Some((line, _)) = lines.find(|(_, text)| text.trim_ascii().starts_with(b".include")) {
+        return Err(Unreadable::at_line(path, line, "what it takes in may say where Exim listens, and is not read"));
+    }
+    let settings = parse(&content);
     let Some(setting) = settings.iter().rfind(|setting| setting.name == "local_interfaces") else {
         return Ok(vec![all(path, None, "local_interfaces is not set")]);
     };
@@ -91,6 +104,10 @@ fn debian_made(root: Rootfs<'_>, path: &ImagePath) -> Fact<Vec<Listener>> {
             let own = |value: &str| value.contains("DEBCONF");
             if let Some(setting) = settings.iter().rfind(|setting| setting.name == MACRO && !own(&setting.value)) {
                 return Ok(addresses(&file, setting.line, &list(&setting.value), MACRO));
+            }
+            // Somebody has put addresses in the place of the macro.
+            if let Some(setting) = settings.iter().rfind(|setting| setting.name == "local_interfaces" && setting.value != MACRO) {
+                return Ok(addresses(&file, setting.line, &list(&setting.value), "local_interfaces"));
             }
         }
     }
@@ -151,6 +168,18 @@ mod tests {
         assert_eq!(found(&image).unwrap(), is("10.0.0.1", false));
         assert_eq!(found(&image.clone().file(OWN, "begin acl\n")).unwrap(), is("all", false));
         assert!(found(&image.file(DEFAULTS, "QUEUERUNNER='queueonly'\n")).unwrap().is_empty());
+    }
+
+    #[test]
+    fn what_else_may_say_where_it_listens() {
+        let image = MemoryImage::new().file(DEBIAN, "dc_local_interfaces='127.0.0.1 ; ::1'\n");
+        let template = ".ifdef MAIN_LOCAL_INTERFACES\nlocal_interfaces = MAIN_LOCAL_INTERFACES\n.endif\n";
+        assert!(found(&image.clone().file(MACROS[2], template)).unwrap().iter().all(|(_, local)| *local));
+        assert_eq!(found(&image.clone().file(MACROS[2], "local_interfaces = 0.0.0.0\n")).unwrap(), is("0.0.0.0", false));
+        assert!(found(&image.clone().file(DEFAULTS, "COMMONOPTIONS='-oX 0.0.0.0::25'\n")).is_err());
+        assert!(found(&image.file(DEFAULTS, "COMMONOPTIONS=''\n")).is_ok());
+        assert!(found(&MemoryImage::new().file(PLAIN[0], "local_interfaces = 127.0.0.1\n.include /x\n")).is_err());
+        assert!(found(&MemoryImage::new().file(PLAIN[0], "local_interfaces = 127.0.0.1\nbegin acl\n.include /x\n")).is_ok());
     }
 
     #[test]

@@ -71,7 +71,9 @@ impl Listener {
         match name.parse::<std::net::IpAddr>() {
             Ok(address) => address.to_canonical().is_loopback(),
             Err(_) => {
-                matches!(name, "localhost" | "loopback-only" | "ip6-localhost" | "ip6-loopback") || name.starts_with("localhost.")
+                // A longer name may lead anywhere.
+                let name = name.trim_end_matches('.');
+                matches!(name, "localhost" | "localhost.localdomain" | "loopback-only" | "ip6-localhost" | "ip6-loopback")
             }
         }
     }
@@ -129,9 +131,38 @@ pub(super) fn gather(facts: &Facts<'_>) -> Fact<Mail> {
                 (ImagePath::new("/etc"), Err(Unreadable::because("karat does not read the configuration of this mail server")))
             }
         };
+        let listeners = listeners.and_then(|found| match told_otherwise(units, program)? {
+            Some(doubt) => Err(doubt),
+            None => Ok(found),
+        });
         MailServer { program, started: program.started(units), listeners, file }
     };
     Ok(Mail { servers: programs.map(server).into() })
+}
+
+/// A command or variable of a unit that names another configuration, or addresses of its own: `postfix -c`, `MAIL_CONFIG` (`postfix(1)`);
+/// `exim -oX`, `-C`, `-D` (its `spec.txt`, chapter 5); `sendmail -C`, `-O`.
+fn told_otherwise(units: &Units, program: MailProgram) -> Fact<Option<Unreadable>> {
+    let options: &[&str] = match program {
+        MailProgram::Postfix => &["-c"],
+        MailProgram::Exim => &["-oX", "-C", "-D"],
+        MailProgram::Sendmail => &["-C", "-O"],
+        MailProgram::Other => &[],
+    };
+    for unit in program.units() {
+        for command in units.property(unit, "Service", "ExecStart")? {
+            if command.text.split_ascii_whitespace().any(|word| options.iter().any(|option| word.starts_with(option))) {
+                let reason = "the command names another configuration or addresses of its own, which are not read";
+                return Ok(Some(Unreadable::at_line(&command.path, command.line, reason)));
+            }
+        }
+        for variable in units.property(unit, "Service", "Environment")? {
+            if variable.text.contains("MAIL_CONFIG=") {
+                return Ok(Some(Unreadable::at_line(&variable.path, variable.line, "MAIL_CONFIG names another configuration")));
+            }
+        }
+    }
+    Ok(None)
 }
 
 #[cfg(test)]
@@ -147,7 +178,7 @@ mod tests {
         {
             assert!(listener(address).is_loopback(), "{address}");
         }
-        for address in ["all", "0.0.0.0", "::", "10.0.0.1", "localhostess", "127.0.0.1.example", ""] {
+        for address in ["all", "0.0.0.0", "::", "10.0.0.1", "localhostess", "127.0.0.1.example", "localhost.example.com", ""] {
             assert!(!listener(address).is_loopback(), "{address}");
         }
     }

@@ -9,7 +9,7 @@ use crate::syntax::postfix::{Parameter, expand, parameters, services};
 const MAIN: &str = "/etc/postfix/main.cf";
 const MASTER: &str = "/etc/postfix/master.cf";
 /// The programs that take mail from the network.
-const TAKES_MAIL: [&str; 2] = ["smtpd", "postscreen"];
+const TAKES_MAIL: [&str; 3] = ["smtpd", "postscreen", "qmqpd"];
 /// Built in (`postconf -d`), where other values may name it.
 const DEFAULTS: [(&str, &str); 4] =
     [("inet_interfaces", "all"), ("proxy_interfaces", ""), ("inet_protocols", "all"), ("multi_instance_directories", "")];
