@@ -34,6 +34,7 @@ use self::archive::{Archive, Bounds, Input};
 use self::device::{Counted, Device, FileDevice};
 use serde::Serialize;
 
+use self::volume::Kind;
 use crate::image::{Image, Rootfs};
 use crate::path::printable;
 
@@ -178,6 +179,15 @@ pub fn inspect(path: &Path, wanted: &Wanted) -> Result<Inspected, SourceError> {
         return Ok(of_archive(archive, Some(counted)));
     }
     let found = disk::open(file, path, wanted.volume.as_deref()).map_err(failed)?;
+    if let [whole] = found.about.survey.disks.as_slice()
+        && whole.content.kind == Kind::Unknown
+        && whole.below.is_empty()
+    {
+        return Err(SourceError::NoImage {
+            path: shown(path),
+            reason: "neither an archive nor a disk nor a file system".to_owned(),
+        });
+    }
     let counted = Some(found.counted);
     let source = found.image.map(|image| Source { image, running: None, counted });
     let source = source.map_err(|reason| SourceError::NotFound { path: shown(path), reason });
@@ -203,6 +213,7 @@ fn failed(path: &Path, error: &io::Error) -> SourceError {
     let path = shown(path);
     match error.kind() {
         io::ErrorKind::NotFound if error.get_ref().is_none() => SourceError::NoSuchPath { path },
+        io::ErrorKind::NotADirectory => SourceError::NoImage { path, reason: "a file where a directory has to be".to_owned() },
         io::ErrorKind::Unsupported => SourceError::NoImage { path, reason: printable(error.to_string().as_bytes()) },
         _ => SourceError::Unreadable { path, reason: printable(error.to_string().as_bytes()) },
     }

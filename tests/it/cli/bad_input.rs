@@ -27,7 +27,7 @@ fn a_root_that_is_none() {
     let place = Place::new();
     fs::create_dir(place.path("empty")).unwrap();
     refused(&place, "scan nowhere", &["nowhere", "no such"]);
-    refused(&place, "scan root/etc/issue", &["root/etc/issue", "not a directory"]);
+    refused(&place, "scan root/etc/issue", &["root/etc/issue", "neither an archive", "is expected"]);
     refused(&place, "scan empty", &["empty"]);
     refused(&place, "scan empty --benchmark golden-baseline", &["empty"]);
     refused(&place, "scan ours", &["no os-release", "--benchmark"]);
