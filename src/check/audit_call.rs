@@ -4,10 +4,10 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::{Kind, Names, unknown};
-use crate::facts::{AuditRule, AuditRules, FactId, Facts, Needs, Recorded, Unreadable};
+use crate::facts::{AuditRule, AuditRules, FactId, Facts, Machine, Needs, Recorded, Unreadable};
 use crate::finding::{Evidence, Outcome};
 
-/// These system calls are recorded under exactly these filters, on every architecture the kernel takes calls of. How many rules it takes,
+/// These system calls are recorded under these filters or wider ones, on every architecture the kernel takes calls of. How many rules it takes,
 /// and in which order they name calls and filters, does not matter.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
@@ -36,7 +36,7 @@ impl Kind for AuditCall {
         filters.sort();
         let mut outcomes = Vec::new();
         for arch in architectures(facts, self.arch.as_deref()) {
-            for syscall in self.syscall.0.iter().filter(|name| exists(name, &arch, is_arm(facts))) {
+            for syscall in self.syscall.0.iter().filter(|name| machine(facts).has(name, &arch)) {
                 let expected = format!("-a always,exit -F arch={arch} -S {syscall}{}", written(&filters));
                 let recorded = rules.calling(syscall, &arch, &filters);
                 outcomes.push(judge(rules, recorded, &format!("{syscall} on {arch}"), expected));
@@ -66,7 +66,7 @@ pub(super) fn judge(rules: &AuditRules, recorded: Recorded<'_>, what: &str, expe
 pub(super) fn nothing(rules: &AuditRules) -> Evidence {
     let evidence = Evidence::at(&rules.place).found("no rule in force");
     match rules.stopped_at() {
-        Some(why) => evidence.because(format!("what comes after is not loaded: {why}")),
+        Some(why) => evidence.because(format!("not all is loaded: {why}")),
         None => evidence,
     }
 }
@@ -95,27 +95,9 @@ pub(super) fn architectures(facts: &Facts<'_>, asked: Option<&[String]>) -> Vec<
 }
 
 fn is_arm(facts: &Facts<'_>) -> bool {
-    facts.packages().ok().and_then(|packages| packages.architecture()).is_some_and(|name| matches!(name, "arm64" | "aarch64"))
+    machine(facts) == Machine::Arm
 }
 
-/// Whether an architecture has a system call (`syscalls(2)`; asm-generic/unistd.h for ARM, which never had the old ones).
-fn exists(syscall: &str, arch: &str, arm: bool) -> bool {
-    const ONLY_32: [&str; 1] = ["stime"];
-    const NOT_ON_ARM: [&str; 14] = [
-        "open",
-        "creat",
-        "unlink",
-        "rename",
-        "chmod",
-        "chown",
-        "lchown",
-        "rmdir",
-        "mkdir",
-        "link",
-        "symlink",
-        "create_module",
-        "query_module",
-        "mknod",
-    ];
-    !(arch == "b64" && ONLY_32.contains(&syscall) || arm && NOT_ON_ARM.contains(&syscall))
+fn machine(facts: &Facts<'_>) -> Machine {
+    Machine::of(facts.packages().ok().and_then(|packages| packages.architecture()))
 }

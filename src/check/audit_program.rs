@@ -9,7 +9,7 @@ use crate::finding::Outcome;
 use crate::image::FileKind;
 use crate::path::ImagePath;
 
-/// Every execution of these programs is recorded under exactly these filters.
+/// Every execution of these programs is recorded under these filters or wider ones.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct AuditProgram {

@@ -50,6 +50,10 @@ impl Kind for Auditd {
             let evidence = Evidence::at(&config.path).line_opt(refused.line).found(&refused.reason);
             return Ok(Outcome::fail(vec![evidence.expected("name = value").because("auditd does not start with such a line")]));
         }
+        if let Some((found, line)) = config.idle() {
+            let evidence = Evidence::at(&config.path).line(line).found(found).expected("auditd writes what is recorded");
+            return Ok(Outcome::fail(vec![evidence.because("nothing is kept of what the kernel records")]));
+        }
         Ok(match config.setting(&self.key) {
             Some((value, line)) => {
                 let observed = Observed::new(value.to_ascii_lowercase());

@@ -31,7 +31,7 @@ impl Kind for Cron {
         let systemd = units.init == Init::Systemd;
         let expected = format!("to run every {} days or more often", self.within_days);
         let (mut right, mut wrong) = (Vec::new(), Vec::new());
-        for job in cron.jobs.iter().filter(|job| job.runs.lines().any(|line| self.runs.0.is_match(line))) {
+        for job in cron.jobs.iter().filter(|job| job.runs.lines().any(|line| self.runs.0.is_match(without_comment(line)))) {
             let place = Evidence::at(&job.path).line_opt(job.line).expected(&expected);
             match job.days {
                 _ if systemd && job.yields_to_systemd => wrong.push(place.found("leaves its work to systemd where that runs")),
@@ -51,4 +51,19 @@ impl Kind for Cron {
         }
         Ok(Outcome::fail(wrong))
     }
+}
+
+/// A line without what the shell takes for a comment: from a `#` on that begins a word outside quotes.
+fn without_comment(line: &str) -> &str {
+    let (mut quote, mut before) = (None, ' ');
+    for (at, sign) in line.char_indices() {
+        match (quote, sign) {
+            (Some(open), sign) if sign == open => quote = None,
+            (None, '\'' | '"') if before != '\\' => quote = Some(sign),
+            (None, '#') if before.is_ascii_whitespace() || ";&|()".contains(before) => return line.get(..at).unwrap_or(line),
+            _ => {}
+        }
+        before = sign;
+    }
+    line
 }

@@ -56,7 +56,7 @@ pub use accounts::{Accounts, Shadow};
 pub use aide::{Aide, AideRule};
 pub use apparmor::{AppArmor, Profile, ProfileMode};
 pub use apt::Apt;
-pub use audit::{AuditRule, AuditRules, Generated, Recorded};
+pub use audit::{AuditRule, AuditRules, Generated, Machine, Recorded};
 pub use auditd::Auditd;
 pub use authselect::{Authselect, names_module as authselect_names_module};
 pub use boot::{Boot, BootEntry, BootPassword, Defaults as BootDefaults, argument as boot_argument};
@@ -278,7 +278,7 @@ facts! {
     /// What cron runs as root.
     cron: Cron = cron::gather as Cron after Packages;
     /// The audit rules as they are loaded at boot.
-    audit: AuditRules = audit::gather as Audit after Units;
+    audit: AuditRules = audit::gather as Audit after Units Packages;
     /// The configuration of auditd.
     auditd: Auditd = auditd::gather as Auditd;
     /// The profiles of AppArmor.

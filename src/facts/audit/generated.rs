@@ -44,7 +44,8 @@ fn merge(folder: &[(ImagePath, Vec<u8>)]) -> Vec<Written> {
     delete.into_iter().chain(backlog).chain(failure).chain(rest).chain(enable).collect()
 }
 
-fn lines(content: &[u8]) -> Vec<(u32, Vec<u8>)> {
+/// The lines that say something, blanks made single, with their numbers from 1.
+pub(super) fn lines(content: &[u8]) -> Vec<(u32, Vec<u8>)> {
     let said = (1..).zip(content.split(|&byte| byte == b'\n')).filter_map(|(line, text)| {
         let words: Vec<&[u8]> = text.split(u8::is_ascii_whitespace).filter(|word| !word.is_empty()).collect();
         let first = words.first()?;

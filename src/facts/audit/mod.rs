@@ -8,9 +8,11 @@
 mod filters;
 mod generated;
 mod order;
+mod refused;
 mod rules;
 mod taken;
 
+pub use refused::Machine;
 pub use rules::{AuditRule, AuditRules, Generated};
 pub use taken::Recorded;
 
@@ -30,8 +32,16 @@ const MAX_LINES: usize = 10_000;
 
 pub(super) fn gather(facts: &Facts<'_>) -> Fact<AuditRules> {
     let root = facts.root();
-    let merged = if loader(facts)? { merged_files(root)? } else { None };
     let one = ImagePath::new(MERGED);
+    let merged = match loader(facts)? {
+        Loader::Augenrules => merged_files(root)?,
+        Loader::Auditctl => None,
+        Loader::None(place, why) => {
+            let mut none = AuditRules::load(root, Vec::new(), Generated::Unused, place.clone());
+            none.broken.push(Unreadable::at(&place, why));
+            return Ok(none);
+        }
+    };
     let place = if merged.is_some() { ImagePath::new(FOLDER) } else { one.clone() };
     let file = match root.read(&one) {
         Ok(content) => Some(content),
@@ -49,13 +59,16 @@ pub(super) fn gather(facts: &Facts<'_>) -> Fact<AuditRules> {
         (None, Some(content)) => vec![(one.clone(), content)],
         (None, None) => Vec::new(),
     };
-    let mut lines = Vec::new();
+    let (mut lines, mut texts) = (Vec::new(), Vec::new());
     for (path, content) in read {
+        texts.extend(generated::lines(&content).into_iter().map(|(_, text)| text));
         lines.extend(parse(&content).into_iter().map(|(line, said)| (path.clone(), line, said)));
     }
     if lines.len() > MAX_LINES {
         return Err(Unreadable::at(&place, format!("more than {MAX_LINES} audit rules")));
     }
+    let machine = Machine::of(facts.packages().ok().and_then(|packages| packages.architecture()));
+    refused::sift(&mut lines, &texts, machine, generated != Generated::Unused);
     if generated == Generated::Unused && root.resolve(&one).is_ok_and(|found| found.metadata.mode & 0o002 != 0) {
         let why = "auditctl refuses a file that everybody may write".to_owned();
         lines = vec![(one, 1, Line::Broken(why))];
@@ -88,19 +101,40 @@ fn merged_files(root: Rootfs<'_>) -> Fact<Option<Vec<File>>> {
     Ok(Some(files))
 }
 
-/// Whether augenrules merges the folder: so says what starts with auditd, in its own unit or in the one made for it (audit 4), with its
-/// drop-ins. A unit that is masked starts nothing, and says nothing.
-fn loader(facts: &Facts<'_>) -> Fact<bool> {
+/// What brings the rules into the kernel at boot.
+enum Loader {
+    /// augenrules, which merges the folder.
+    Augenrules,
+    /// `auditctl -R` with the one file.
+    Auditctl,
+    /// Nothing: so says this unit.
+    None(ImagePath, &'static str),
+}
+
+/// So says what starts with auditd, in its own unit or in the one made for it (audit 4), with its drop-ins. A unit that is masked starts
+/// nothing. Where there is no unit at all, the folder is taken: it is what every distribution's own unit merges.
+fn loader(facts: &Facts<'_>) -> Fact<Loader> {
     let units = facts.units()?;
-    for (unit, key) in [("audit-rules.service", "ExecStart"), ("auditd.service", "ExecStartPost")] {
-        let commands = units.property(unit, "Service", key)?;
-        let loads = |value: &&Value| value.text.contains("augenrules") || value.text.contains("auditctl");
-        if let Some(last) = commands.iter().rfind(loads) {
-            return Ok(last.text.contains("augenrules"));
+    let mut silent = None;
+    for unit in ["audit-rules.service", "auditd.service"] {
+        if let Some(mask) = units.mask(unit)? {
+            silent = Some((mask, "the unit that loads the audit rules is masked"));
+            continue;
+        }
+        for key in ["ExecStart", "ExecStartPost", "ExecStartPre"] {
+            let commands = units.property(unit, "Service", key)?;
+            let loads = |value: &&Value| value.text.contains("augenrules") || value.text.contains("auditctl");
+            if let Some(last) = commands.iter().rfind(loads) {
+                return Ok(if last.text.contains("augenrules") { Loader::Augenrules } else { Loader::Auditctl });
+            }
+        }
+        if silent.is_none()
+            && let Some(file) = units.file(unit)?
+        {
+            silent = Some((file, "no unit loads the audit rules: nothing starts augenrules or auditctl"));
         }
     }
-    // Nothing says: the folder is what every distribution's own unit merges.
-    Ok(true)
+    Ok(silent.map_or(Loader::Augenrules, |(place, why)| Loader::None(place, why)))
 }
 
 #[cfg(test)]
@@ -123,7 +157,7 @@ mod tests {
         let image = MemoryImage::new().file("/usr/lib/systemd/system/auditd.service", unit);
         assert_eq!(origin(&image).as_deref(), Some("/etc/audit/audit.rules"));
         let image = image.link("/etc/systemd/system/auditd.service", "/dev/null");
-        assert_eq!(origin(&image).as_deref(), Some("/etc/audit/rules.d/a.rules"));
+        assert_eq!(origin(&image), None, "nothing loads them");
     }
 
     #[test]
@@ -131,6 +165,8 @@ mod tests {
         let unit = "[Service]\nExecStart=/sbin/auditd\nExecStartPost=-/sbin/augenrules --load\n";
         let image = MemoryImage::new().file("/usr/lib/systemd/system/auditd.service", unit);
         assert_eq!(origin(&image).as_deref(), Some("/etc/audit/rules.d/a.rules"));
+        let cleared = image.clone().file("/etc/systemd/system/auditd.service.d/x.conf", "[Service]\nExecStartPost=\n");
+        assert_eq!(origin(&cleared), None, "nothing loads them");
         let drop_in = "[Service]\nExecStartPost=\nExecStartPost=/sbin/auditctl -R /etc/audit/audit.rules\n";
         let image = image.file("/etc/systemd/system/auditd.service.d/x.conf", drop_in);
         assert_eq!(origin(&image).as_deref(), Some("/etc/audit/audit.rules"));

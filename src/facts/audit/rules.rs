@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use super::filters::{answers, covers};
 use super::taken::{Events, Recorded};
 use crate::facts::Unreadable;
 use crate::image::{FileKind, Rootfs};
@@ -82,10 +83,14 @@ impl AuditRules {
                     loaded.controls.insert(name, (value, path, line));
                 }
                 Line::Broken(why) => {
-                    loaded.broken.push(Unreadable::at_line(&path, line, format!("auditctl cannot read this line: {why}")));
+                    loaded.broken.push(Unreadable::at_line(&path, line, format!("auditctl stops at this line: {why}")));
                 }
                 Line::Rule(rule) => loaded.add(root, path, line, rule),
             }
+        }
+        // Merged, `-e` comes last: where loading ends before, it is not reached.
+        if merged && !loaded.broken.is_empty() && !loaded.controls.contains_key("c") && !loaded.controls.contains_key("i") {
+            loaded.controls.remove("e");
         }
         loaded
     }
@@ -121,12 +126,12 @@ impl AuditRules {
             let there = watched == path || (*directory && path.is_within(watched));
             let all = known.rule.perm.as_ref().is_none_or(|has| perms.chars().all(|perm| has.contains(perm)));
             let here = known.rule.arch.as_ref().is_none_or(|has| has == arch);
-            there && all && here && any_call(&known.rule) && known.rule.filters.is_empty()
+            there && all && here && any_call(&known.rule) && covers(&known.rule.filters, &[])
         });
         self.recorded(by, Events { arch: Some(arch), syscall: None, path: Some(path), perms, filters: &[] })
     }
 
-    /// Whether a system call on this architecture is recorded under exactly these filters.
+    /// Whether a system call on this architecture is recorded under these filters or wider ones.
     #[must_use]
     pub fn calling(&self, syscall: &str, arch: &str, filters: &[String]) -> Recorded<'_> {
         let by = self.recording().filter(|known| {
@@ -138,19 +143,22 @@ impl AuditRules {
                 && rule.perm.is_none()
                 && here
                 && (any_call(rule) || rule.syscalls.iter().any(|name| name == syscall))
-                && rule.filters == filters
+                && answers(&rule.filters, filters)
         });
         self.recorded(by, Events { arch: Some(arch), syscall: Some(syscall), path: None, perms: "", filters })
     }
 
-    /// Whether the execution of a program is recorded under exactly these filters.
+    /// Whether the execution of a program is recorded under these filters or wider ones, by its own path or a directory above.
     #[must_use]
     pub fn executing(&self, program: &ImagePath, filters: &[String]) -> Recorded<'_> {
         let by = self.recording().filter(|known| {
-            let there = known.watched.as_ref().is_some_and(|(watched, _)| watched == program);
+            let there = known
+                .watched
+                .as_ref()
+                .is_some_and(|(watched, directory)| watched == program || *directory && program.is_within(watched));
             let runs = known.rule.perm.as_ref().is_none_or(|perm| perm.contains('x'));
             let called = any_call(&known.rule) || known.rule.syscalls.iter().any(|name| name == "execve");
-            there && runs && called && known.rule.filters == filters
+            there && runs && called && answers(&known.rule.filters, filters)
         });
         self.recorded(by, Events { arch: None, syscall: None, path: Some(program), perms: "x", filters })
     }
