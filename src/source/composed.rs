@@ -23,7 +23,16 @@ pub enum Mounted {
     Image(Box<dyn Image>),
     /// One that belongs here and that nobody can read, with the reason: whatever is asked of it is an error.
     Unknown(String),
+    /// A file system of another machine: whatever is asked of it is an error, but it is no part of the image.
+    Foreign(String),
+    /// What the kernel makes anew at each start. It is no part of the image, and covers what is.
+    Made(Box<dyn Image>),
+    /// A directory of the same tree, shown a second time.
+    Bind(ImagePath),
 }
+
+/// Binds of binds that are followed.
+const MOST_BINDS: u32 = 8;
 
 /// A root with others mounted in it. What a mount covers is not seen.
 pub struct Composed {
@@ -124,10 +133,16 @@ impl Composed {
 
     /// The image that has a path, and the path in it.
     fn found(&self, path: &ImagePath) -> io::Result<(&dyn Image, ImagePath)> {
-        let Some(at) = self.owner(path) else { return Ok((&*self.root, path.clone())) };
+        self.found_behind(path.clone(), MOST_BINDS)
+    }
+
+    fn found_behind(&self, path: ImagePath, binds: u32) -> io::Result<(&dyn Image, ImagePath)> {
+        let Some(at) = self.owner(&path) else { return Ok((&*self.root, path)) };
         match self.mounts.get(at) {
-            Some(Mounted::Image(image)) => Ok((&**image, below(path, at))),
-            Some(Mounted::Unknown(reason)) => Err(unknown(at, reason)),
+            Some(Mounted::Image(image) | Mounted::Made(image)) => Ok((&**image, below(&path, at))),
+            Some(Mounted::Unknown(reason) | Mounted::Foreign(reason)) => Err(unknown(at, reason)),
+            Some(Mounted::Bind(_)) if binds == 0 => Err(unknown(at, "it shows another one, and that another one, and so on")),
+            Some(Mounted::Bind(shown)) => self.found_behind(above(&below(&path, at), Some(shown)), binds - 1),
             None => Err(io::ErrorKind::NotFound.into()),
         }
     }
@@ -208,7 +223,7 @@ impl Image for Composed {
     fn keeps_ownership(&self) -> bool {
         let mounted = |mounted: &Mounted| match mounted {
             Mounted::Image(image) => image.keeps_ownership(),
-            Mounted::Unknown(_) => true,
+            Mounted::Unknown(_) | Mounted::Foreign(_) | Mounted::Made(_) | Mounted::Bind(_) => true,
         };
         self.root.keeps_ownership() && self.mounts.values().all(mounted)
     }
@@ -221,6 +236,9 @@ impl Image for Composed {
                     coverage = coverage.merge(self.walk_one(&**image, Some(at), visitor));
                     coverage.mounts.push(at.clone());
                 }
+                Mounted::Foreign(_) | Mounted::Made(_) => coverage.foreign.push(at.clone()),
+                // It is visited where it is.
+                Mounted::Bind(_) => {}
                 Mounted::Unknown(reason) => coverage.miss(at.clone(), unknown(at, reason).to_string()),
             }
         }
@@ -333,6 +351,31 @@ mod tests {
         let log = MemoryImage::new().file("/messages", "m").link("/back", "../seen");
         composed.mount(&"/var-link/log".into(), Mounted::Image(Box::new(log))).unwrap();
         composed
+    }
+
+    #[test]
+    fn a_bind_shows_another_directory_and_a_new_tmpfs_is_empty() {
+        let root = MemoryImage::new().file("/data/etc/passwd", "bound").file("/etc/passwd", "covered").file("/tmp/covered", "");
+        let mut image = Composed::new(Box::new(root));
+        image.mount(&"/etc".into(), Mounted::Bind("/data/etc".into())).unwrap();
+        image.mount(&"/tmp".into(), Mounted::Made(Box::new(MemoryImage::new()))).unwrap();
+        image.mount(&"/mnt".into(), Mounted::Foreign("nfs".into())).unwrap();
+        assert_eq!(read(&image, "/etc/passwd").unwrap(), b"bound");
+        assert_eq!(read(&image, "/tmp/covered"), Err(ReadError::NotFound));
+        assert!(matches!(read(&image, "/mnt/x"), Err(ReadError::Io(reason)) if reason.contains("nfs")));
+        let paths = Paths(Mutex::default());
+        let coverage = image.walk(&paths);
+        let seen = paths.0.into_inner().unwrap();
+        assert!(!seen.iter().any(|path| path.contains("covered") || path.starts_with("/etc/passwd")), "{seen:?}");
+        assert_eq!((coverage.foreign, coverage.gaps_total), (vec!["/mnt".into(), "/tmp".into()], 0));
+    }
+
+    #[test]
+    fn a_circle_of_binds_ends() {
+        let mut image = Composed::new(Box::new(MemoryImage::new().directory("/a").directory("/b")));
+        image.mount(&"/a".into(), Mounted::Bind("/b".into())).unwrap();
+        image.mount(&"/b".into(), Mounted::Bind("/a".into())).unwrap();
+        assert!(matches!(read(&image, "/a/x"), Err(ReadError::Io(_))));
     }
 
     fn read(image: &Composed, path: &str) -> Result<Vec<u8>, ReadError> {

@@ -12,7 +12,7 @@ use super::filesystem::{self, About, Opened};
 use super::grafts::{Line, What, grafts};
 use super::roots::{Root, roots};
 use super::volume::{Kind, Survey, Volume, survey};
-use crate::image::{Image, Rootfs};
+use crate::image::{Entry, FileKind, Image, MemoryImage, Rootfs};
 use crate::path::ImagePath;
 use crate::syntax::fstab;
 
@@ -170,17 +170,39 @@ fn mounted(root: Box<dyn Image>, volumes: &[&Volume], told: &mut Vec<MountAbout>
                 continue;
             }
             What::Unknown(why) => Err(why),
+            What::Bind(shown) => {
+                about.reason = Some(format!("shows {shown} a second time"));
+                // Links on the way are followed now, as mount does.
+                let shown = Rootfs::new(&composed).resolve(&shown);
+                if shown.as_ref().is_ok_and(|found| found.path == graft.at) {
+                    told.push(about);
+                    continue;
+                }
+                shown.map(|found| Mounted::Bind(found.path)).map_err(|error| format!("what it shows a second time: {error}"))
+            }
+            What::Made(mode) => {
+                about.reason = Some("made when the system starts, nothing of the image".to_owned());
+                let mut made = MemoryImage::new();
+                let mut root = Entry::new(FileKind::Directory, "");
+                root.metadata.mode = mode;
+                made.insert(ImagePath::root(), root);
+                Ok(Mounted::Made(Box::new(made)))
+            }
+            What::Foreign(why) => {
+                about.reason = Some(why.clone());
+                Ok(Mounted::Foreign(why))
+            }
             What::Volume(number) => match volumes.get(number).and_then(|volume| Some((volume, readable(volume)?))) {
                 Some((volume, (kind, device))) => {
                     about.volume = Some(volume.name.clone());
                     let opened = filesystem::open(kind, device, options).and_then(|opened| opened.image);
-                    opened.map_err(|why| format!("{}: {why}", volume.name))
+                    opened.map(Mounted::Image).map_err(|why| format!("{}: {why}", volume.name))
                 }
                 None => Err("it cannot be read".to_owned()),
             },
         };
         let what = match what {
-            Ok(image) => Mounted::Image(image),
+            Ok(what) => what,
             Err(why) => {
                 about.reason = Some(why.clone());
                 Mounted::Unknown(why)

@@ -41,7 +41,13 @@ pub enum What {
     Volume(usize),
     /// A volume of the system that is not here, or of which nobody can say which it is, or that cannot be read: why.
     Unknown(String),
-    /// Nothing that is part of the image, or nothing that is mounted when the system starts: why.
+    /// A directory of the image, shown here as well.
+    Bind(ImagePath),
+    /// What the kernel makes anew at each start, with the mode of its root: it covers what the image has there.
+    Made(u32),
+    /// A file system of another machine, or of a program: why.
+    Foreign(String),
+    /// Nothing that is mounted when the system starts: why.
     Left(String),
 }
 
@@ -72,8 +78,6 @@ const PSEUDO: &[&str] = &[
     "hugetlbfs",
     "mqueue",
     "nfsd",
-    "none",
-    "overlay",
     "proc",
     "pstore",
     "ramfs",
@@ -81,7 +85,6 @@ const PSEUDO: &[&str] = &[
     "rpc_pipefs",
     "securityfs",
     "selinuxfs",
-    "swap",
     "sysfs",
     "tmpfs",
     "tracefs",
@@ -148,17 +151,32 @@ pub fn grafts(lines: &[Line], volumes: &[&Volume], disks: usize) -> Vec<Graft> {
 fn decide(line: &Line, volumes: &[&Volume], disks: usize) -> What {
     let kind = line.kind.as_str();
     let left = |why: String| What::Left(why);
-    if NETWORK.contains(&kind) || kind.starts_with("fuse.") || kind == "fuse" {
-        return left(format!("{}: of another machine, or made by a program", printable(kind.as_bytes())));
-    }
-    if PSEUDO.contains(&kind) {
-        return left(format!("{kind}: made when the system starts, nothing of the image"));
-    }
-    if let Some(bind) = ["bind", "rbind"].into_iter().find(|option| line.has(option)) {
-        return left(format!("{bind}: shows {} a second time", printable(line.spec.as_bytes())));
-    }
     if line.has("noauto") && !line.has("x-systemd.automount") {
         return left("noauto: not mounted when the system starts".to_owned());
+    }
+    // With these the type means nothing (`mount(8)`); most people write `none`.
+    if ["bind", "rbind"].into_iter().any(|option| line.has(option)) {
+        let shown = printable(line.spec.as_bytes());
+        return if line.spec.starts_with('/') {
+            What::Bind(ImagePath::new(&line.spec))
+        } else {
+            What::Unknown(format!("shows '{shown}' a second time, which is no path"))
+        };
+    }
+    if NETWORK.contains(&kind) || kind.starts_with("fuse.") || kind == "fuse" {
+        return What::Foreign(format!("{}: of another machine, or made by a program", printable(kind.as_bytes())));
+    }
+    if kind == "overlay" {
+        return What::Unknown("overlay: several directories on one another, which is not read".to_owned());
+    }
+    if kind == "swap" || kind == "none" {
+        return left(format!("{kind}: nothing is mounted"));
+    }
+    if PSEUDO.contains(&kind) {
+        let mode = line.value("mode").and_then(|mode| u32::from_str_radix(mode, 8).ok());
+        // `tmpfs(5)`; the others are the kernel's own.
+        let usual = if kind == "tmpfs" { 0o1777 } else { 0o755 };
+        return What::Made(mode.map_or(usual, |mode| mode & 0o7777));
     }
     if line.has("loop") || line.value("loop").is_some() || line.spec.starts_with('/') && !line.spec.starts_with("/dev/") {
         return What::Unknown(format!("a file system in a file ({}), which is not opened", printable(line.spec.as_bytes())));
@@ -378,21 +396,32 @@ mod tests {
     #[test]
     fn what_is_no_part_of_the_image_is_left() {
         for (spec, kind, options) in [
-            ("tmpfs", "tmpfs", "size=1G"),
-            ("proc", "proc", "defaults"),
             ("server:/home", "nfs4", "defaults"),
             ("//server/share", "cifs", "defaults"),
-            ("UUID=gone", "ext4", "_netdev"),
             ("user@host:/", "fuse.sshfs", "defaults"),
-            ("/var/tmp", "none", "bind"),
-            ("/home", "auto", "rbind"),
-            ("UUID=aaaa-2", "ext4", "noauto"),
             ("fs-1234:/", "efs", "tls"),
         ] {
+            assert!(matches!(one(spec, kind, options), What::Foreign(_)), "{spec}");
+        }
+        for (spec, kind, options) in
+            [("UUID=gone", "ext4", "_netdev"), ("UUID=aaaa-2", "ext4", "noauto"), ("/x", "none", "bind,noauto")]
+        {
             assert!(matches!(one(spec, kind, options), What::Left(_)), "{spec}");
         }
         assert_eq!(one("UUID=aaaa-2", "ext4", "noauto,x-systemd.automount"), What::Volume(1));
         assert_eq!(one("UUID=aaaa-2", "ext4", "_netdev"), What::Volume(1));
+    }
+
+    #[test]
+    fn what_covers_the_image_without_being_part_of_it_is_told_apart() {
+        assert_eq!(one("tmpfs", "tmpfs", "size=1G"), What::Made(0o1777));
+        assert_eq!(one("tmpfs", "tmpfs", "mode=0700"), What::Made(0o700));
+        assert_eq!(one("proc", "proc", "defaults"), What::Made(0o755));
+        // Most people write `none` for the type of a bind.
+        for kind in ["none", "auto", "ext4", "tmpfs"] {
+            assert_eq!(one("/var/tmp", kind, "bind,nosuid"), What::Bind(ImagePath::new("/var/tmp")));
+        }
+        assert!(matches!(one("overlay", "overlay", "lowerdir=/a,upperdir=/b,workdir=/c"), What::Unknown(_)));
     }
 
     #[test]

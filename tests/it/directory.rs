@@ -72,7 +72,7 @@ fn what_is_no_root_is_refused_in_plain_words() {
     assert!(matches!(error("file"), SourceError::NoImage { .. }));
     assert!(matches!(error("file/x"), SourceError::NoImage { .. }));
     assert!(matches!(error("empty"), SourceError::Empty { .. }));
-    assert!(error("none").to_string().ends_with("/none: no such directory"), "{}", error("none"));
+    assert!(error("none").to_string().ends_with("/none: no such file or directory"), "{}", error("none"));
     assert!(source::open(Path::new("a\u{1b}[31m"), &source::Wanted::default()).err().unwrap().to_string().contains("\\u{1b}"));
 }
 
