@@ -9,7 +9,7 @@ use super::host_keys::HostKeys;
 use super::{Kind, Mode, NamePattern, Names, unknown};
 use crate::facts::accounts::Account;
 use crate::facts::{Accounts, FactId, Facts, FileState, Needs, Unreadable};
-use crate::finding::{Evidence, Outcome};
+use crate::finding::{Evidence, Outcome, Status};
 use crate::image::{FileKind, Metadata};
 use crate::path::ImagePath;
 use crate::syntax::acl::{self, Tag};
@@ -17,7 +17,8 @@ use crate::syntax::acl::{self, Tag};
 /// Every path that the patterns name has to fit. Links are followed: what counts is the file that the system would open.
 ///
 /// Modes are bit subsets: 0604 is *not* within 0640, whatever the numbers say. An access list widens a mode: the group bits then show
-/// its mask (`acl(5)`), so named users and groups in it are judged as well.
+/// its mask (`acl(5)`), so named users and groups in it are judged as well. Where the rule says who the owner and group may be, those
+/// alone get their bits by name, and anybody else no more than others; where it does not, anybody may have what the group may.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct File {
@@ -185,7 +186,7 @@ impl File {
             outcomes.push(self.judge_mode(metadata, &place));
         }
         if let Some(allowed) = self.mode_within {
-            outcomes.push(judge_access_list(state, allowed, &place));
+            outcomes.push(self.judge_access_list(state, allowed, facts, &place));
         }
         if let Some(empty) = self.empty {
             let met = (metadata.size == 0) == empty;
@@ -215,6 +216,47 @@ impl File {
         Outcome::decide(within && has, vec![place.clone().found(found).expected(expected.join(", "))])
     }
 
+    /// Users and groups that an access list names get no more than their share of the mode. What each of them gets is cut to the
+    /// list's mask.
+    fn judge_access_list(&self, state: &FileState, allowed: Mode, facts: &Facts<'_>, place: &Evidence) -> Outcome {
+        let entries = match &state.acl {
+            Ok(None) => return Outcome::pass(Vec::new()),
+            Ok(Some(stored)) => acl::parse(stored),
+            Err(unreadable) => return unknown(unreadable),
+        };
+        let entries = match entries {
+            Ok(entries) => entries,
+            Err(reason) => return Outcome::unknown(reason, vec![place.clone()]),
+        };
+        let mask = entries.iter().find(|entry| entry.tag == Tag::Mask).map_or(0o7, |mask| mask.permissions);
+        let bits = |shift: u32| allowed.0 >> shift & 0o7;
+        let anybody = if self.owner.is_none() && self.group.is_none() { bits(3) } else { bits(0) };
+        let mut outcomes = Vec::new();
+        for entry in entries {
+            let (side, names, id, share) = match entry.tag {
+                Tag::User(uid) => (&OWNER, self.owner.as_ref(), uid, bits(6)),
+                Tag::Group(gid) => (&GROUP, self.group.as_ref(), gid, bits(3)),
+                _ => continue,
+            };
+            let gets = entry.permissions & mask;
+            // root may everything anyhow.
+            if gets & !anybody == 0 || (entry.tag == Tag::User(0)) {
+                continue;
+            }
+            let found = format!("the access list gives {} to {} {id}", letters(gets), side.called);
+            let too_much = |most| Outcome::fail(vec![place.clone().found(&found).expected(format!("{} or less", letters(most)))]);
+            outcomes.push(if names.is_none() || gets & !share != 0 {
+                too_much(anybody)
+            } else {
+                match self.judge_id(side, names, id, facts, place) {
+                    named if named.status == Status::Fail => too_much(anybody),
+                    other => other,
+                }
+            });
+        }
+        Outcome::all(outcomes)
+    }
+
     /// Whether an id is one of those that are named: by number, or by a name of the image's own accounts.
     fn judge_id(&self, side: &Side, names: Option<&Names>, id: u32, facts: &Facts<'_>, place: &Evidence) -> Outcome {
         let Some(Names(names)) = names else { return Outcome::pass(Vec::new()) };
@@ -241,18 +283,21 @@ impl File {
 /// How an owner and a group are looked up.
 struct Side {
     what: &'static str,
+    called: &'static str,
     id_of: fn(&Accounts, &str) -> Option<u32>,
     no_login: fn(&Accounts, u32) -> bool,
 }
 
 const OWNER: Side = Side {
     what: "owner",
+    called: "user",
     id_of: |accounts, name| accounts.user(name).map(|user| user.uid),
     no_login: |accounts, id| all_without_login(accounts, |user| user.uid == id),
 };
 
 const GROUP: Side = Side {
     what: "group",
+    called: "group",
     id_of: |accounts, name| accounts.group(name).map(|group| group.gid),
     no_login: |accounts, id| all_without_login(accounts, |user| user.gid == id),
 };
@@ -261,34 +306,6 @@ const GROUP: Side = Side {
 fn all_without_login(accounts: &Accounts, is: impl Fn(&Account) -> bool) -> bool {
     let mut found = accounts.users.iter().filter(|user| is(user)).peekable();
     found.peek().is_some() && found.all(|user| !user.has_login_shell())
-}
-
-/// Users and groups that an access list names get no more than the group bits allow. What each of them gets is cut to the list's mask.
-fn judge_access_list(state: &FileState, allowed: Mode, place: &Evidence) -> Outcome {
-    let entries = match &state.acl {
-        Ok(None) => return Outcome::pass(Vec::new()),
-        Ok(Some(stored)) => acl::parse(stored),
-        Err(unreadable) => return unknown(unreadable),
-    };
-    let entries = match entries {
-        Ok(entries) => entries,
-        Err(reason) => return Outcome::unknown(reason, vec![place.clone()]),
-    };
-    let mask = entries.iter().find(|entry| entry.tag == Tag::Mask).map_or(0o7, |mask| mask.permissions);
-    let (mut wrong, group_bits) = (Vec::new(), allowed.0 >> 3 & 0o7);
-    for entry in entries {
-        let who = match entry.tag {
-            Tag::User(uid) => format!("user {uid}"),
-            Tag::Group(gid) => format!("group {gid}"),
-            _ => continue,
-        };
-        let gets = entry.permissions & mask;
-        if gets & !group_bits != 0 {
-            let found = format!("the access list gives {} to {who}", letters(gets));
-            wrong.push(place.clone().found(found).expected(format!("{} or less", letters(group_bits))));
-        }
-    }
-    Outcome::decide(wrong.is_empty(), wrong)
 }
 
 fn letters(permissions: u32) -> String {

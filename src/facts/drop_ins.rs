@@ -21,6 +21,14 @@ pub(super) struct DropIn {
 /// # Errors
 /// A directory that is there and cannot be read: then nobody knows what it masks.
 pub(super) fn list(root: Rootfs<'_>, directories: &[&str], ending: &str) -> Fact<Vec<DropIn>> {
+    list_ending_in(root, directories, &[ending])
+}
+
+/// The same for files whose names end in one of several ways, sorted as one list.
+///
+/// # Errors
+/// As for [`list`].
+pub(super) fn list_ending_in(root: Rootfs<'_>, directories: &[&str], endings: &[&str]) -> Fact<Vec<DropIn>> {
     let mut named: BTreeMap<Vec<u8>, ImagePath> = BTreeMap::new();
     for directory in directories.iter().map(ImagePath::new) {
         let names = match root.read_dir(&directory) {
@@ -30,7 +38,7 @@ pub(super) fn list(root: Rootfs<'_>, directories: &[&str], ending: &str) -> Fact
         };
         for name in names {
             let path = directory.join(&name);
-            let counts = name.ends_with(ending.as_bytes())
+            let counts = endings.iter().any(|ending| name.ends_with(ending.as_bytes()))
                 && !name.starts_with(b".")
                 && !named.contains_key(&name)
                 && !root.resolve_parent(&path).is_ok_and(|found| found.metadata.kind == FileKind::Directory);

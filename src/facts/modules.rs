@@ -12,6 +12,8 @@ use crate::syntax::wildcard;
 /// In order of precedence (`modprobe.d(5)`). `/etc/modprobe.conf` is no longer read by anything.
 const DIRECTORIES: [&str; 5] =
     ["/etc/modprobe.d", "/run/modprobe.d", "/usr/local/lib/modprobe.d", "/usr/lib/modprobe.d", "/lib/modprobe.d"];
+/// The man page names the first; `conf_files_filter_out()` of kmod's `libkmod-config.c` lets both through.
+const ENDINGS: [&str; 2] = [".conf", ".alias"];
 /// `modules-load.d(5)`.
 const LOADED_AT_BOOT: [&str; 5] = [
     "/etc/modules-load.d",
@@ -103,7 +105,7 @@ pub(super) fn gather(facts: &Facts<'_>) -> Fact<Modules> {
         directories.into_iter().filter(|path| live || !path.starts_with("/run/")).collect()
     };
     let mut modules = Modules { kernels: kernels(root)?, ..Modules::default() };
-    for file in drop_ins::list(root, &lasting(DIRECTORIES), ".conf")? {
+    for file in drop_ins::list_ending_in(root, &lasting(DIRECTORIES), &ENDINGS)? {
         match file.content {
             Ok(content) => modules.lines.extend(parse(&content).into_iter().map(|line| {
                 let place = Place { path: file.path.clone(), line: line.line };
@@ -284,6 +286,13 @@ mod tests {
         let line = "install x /bin/false\n";
         let image = MemoryImage::new().file("/etc/modprobe.conf", line).file("/etc/modprobe.d/x", line);
         assert_eq!(install(&image.file("/run/modprobe.d/x.conf", line), "x"), None);
+    }
+
+    #[test]
+    fn lists_of_aliases_are_read_among_the_others() {
+        let image = MemoryImage::new().file("/etc/modprobe.d/b.conf", "install x /bin/false\n");
+        let image = image.file("/etc/modprobe.d/a.alias", "install x /sbin/modprobe -i x\n");
+        assert_eq!(install(&image, "x"), Some((Effect::Loads, "/etc/modprobe.d/a.alias:1".into())));
     }
 
     #[test]

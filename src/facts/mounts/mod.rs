@@ -8,21 +8,18 @@ mod options;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::drop_ins;
-use super::units::{Start, Units};
+use super::units::{Start, Units, Value};
 use super::{Fact, Facts, Unreadable};
 use crate::path::{ImagePath, printable};
-use crate::syntax::{fstab, systemd_unit};
+use crate::syntax::fstab;
 use options::in_force;
 
 const FSTAB: &str = "/etc/fstab";
 /// Lines of it that mount something. Hosts of very many containers have some hundred.
 const MAX_LINES: usize = 5_000;
+/// Where generators put what they make.
+const GENERATED: &str = "/run/systemd/generator";
 const MOUNTINFO: &str = "/proc/self/mountinfo";
-/// Where drop-ins for a unit may lie that a generator makes, in order of precedence.
-const UNIT_DIRECTORIES: [&str; 4] =
-    ["/etc/systemd/system", "/usr/local/lib/systemd/system", "/usr/lib/systemd/system", "/lib/systemd/system"];
-
 /// What systemd mounts before anything else (`src/shared/mount-setup.c`): where, what, and with which options.
 const OWN: &[(&str, &str, &[&str])] = &[
     ("/dev", "devtmpfs", &["nosuid", "strictatime", "mode=0755"]),
@@ -174,7 +171,15 @@ impl Mounts {
                 self.configured.insert(entry.point, unit);
             }
             _ => {
-                override_options(facts, &name, &mut entry)?;
+                let (options, unmet) = units.dropped_into(&name, "Mount", "Options")?;
+                if let Some(unmet) = unmet {
+                    let reason = format!("{} keeps {name} from being mounted", printable(unmet.text.as_bytes()));
+                    self.refused.insert(entry.point, Unreadable::at_line(&unmet.path, unmet.line, reason));
+                    return Ok(());
+                }
+                if let Some(options) = options {
+                    override_options(&mut entry, &options);
+                }
                 self.configured.insert(entry.point.clone(), entry);
             }
         }
@@ -191,7 +196,15 @@ impl Mounts {
             self.refused.insert(point, Unreadable::at(&mask, format!("{name} is masked")));
             return Ok(());
         }
+        // systemd finds its own there already when it comes to units, and a unit made of a line that is no longer there is not made again.
+        let of_fstab =
+            || units.property(name, "Unit", "SourcePath").map(|from| from.last().is_some_and(|from| from.text == FSTAB));
         let Some(file) = units.file(name)? else { return Ok(()) };
+        if OWN.iter().any(|(own, ..)| point.as_bytes() == own.as_bytes())
+            || (file.is_within(&ImagePath::new(GENERATED)) && of_fstab()?)
+        {
+            return Ok(());
+        }
         let automount = format!("{}.automount", name.trim_end_matches(".mount"));
         let starts = |name: &str| units.starts(name).map(|start| matches!(start, Start::AtBoot(_)));
         match (starts(name), starts(&automount)) {
@@ -252,13 +265,14 @@ impl Mounts {
 
 /// Whether a file ranks above what the generator for fstab makes.
 fn is_administrators(path: &ImagePath) -> bool {
-    ["/etc", "/run"].iter().any(|above| path.is_within(&ImagePath::new(above)))
+    // What the generator itself made at this boot it makes anew at the next.
+    !path.is_within(&ImagePath::new(GENERATED)) && ["/etc", "/run"].iter().any(|above| path.is_within(&ImagePath::new(above)))
 }
 
 fn of_unit(units: &Units, name: &str, file: &ImagePath, point: ImagePath) -> Fact<MountEntry> {
-    let last = |key: &str| -> Fact<Option<super::units::Value>> { Ok(units.property(name, "Mount", key)?.pop()) };
+    let last = |key: &str| -> Fact<Option<Value>> { Ok(units.property(name, "Mount", key)?.pop()) };
     let options = last("Options")?;
-    let text = |value: Option<super::units::Value>| value.map(|value| printable(value.text.as_bytes())).unwrap_or_default();
+    let text = |value: Option<Value>| value.map(|value| printable(value.text.as_bytes())).unwrap_or_default();
     Ok(MountEntry {
         point,
         source: text(last("What")?),
@@ -272,21 +286,12 @@ fn of_unit(units: &Units, name: &str, file: &ImagePath, point: ImagePath) -> Fac
     })
 }
 
-/// Applies `Options=` of drop-ins to a unit that is made of a line of fstab: they replace the options of the line.
-fn override_options(facts: &Facts<'_>, name: &str, entry: &mut MountEntry) -> Fact<()> {
-    let directories: Vec<String> = UNIT_DIRECTORIES.iter().map(|base| format!("{base}/{name}.d")).collect();
-    let directories: Vec<&str> = directories.iter().map(String::as_str).collect();
-    for file in drop_ins::list(facts.root(), &directories, ".conf")? {
-        for setting in systemd_unit::parse(&file.content?).settings {
-            if setting.section == "Mount" && setting.key == "Options" {
-                entry.because = Some(format!("replaces the options of {}:{}", entry.path, entry.line.unwrap_or_default()));
-                entry.options = in_force(setting.value.split(',').filter(|option| !option.is_empty()).map(str::as_bytes));
-                entry.path = file.path.clone();
-                entry.line = Some(setting.line);
-            }
-        }
-    }
-    Ok(())
+/// Applies `Options=` of a drop-in to a unit that is made of a line of fstab: it replaces the options of the line.
+fn override_options(entry: &mut MountEntry, options: &Value) {
+    entry.because = Some(format!("replaces the options of {}:{}", entry.path, entry.line.unwrap_or_default()));
+    entry.options = in_force(options.text.split(',').filter(|option| !option.is_empty()).map(str::as_bytes));
+    entry.path = options.path.clone();
+    entry.line = Some(options.line);
 }
 
 /// The unit for a mount point (`systemd-escape --path`).

@@ -76,6 +76,41 @@ fn drop_ins_replace_the_options_of_units_and_of_fstab() {
 }
 
 #[test]
+fn drop_ins_of_a_kind_or_a_prefix_count_for_every_mount_they_fit() {
+    let drop_in = "[Mount]\nOptions=rw\n";
+    let etc = |folder: &str| format!("/etc/systemd/system/{folder}/a.conf");
+    let image = system(true).file(&etc("mount.d"), drop_in);
+    assert_eq!(at(&image, "/tmp"), Some(is("rw", "/etc/systemd/system/mount.d/a.conf:2")));
+    let image = system(false).file("/etc/fstab", "x /var/tmp ext4 nodev 0 2\ny /home ext4 nodev\n");
+    assert_eq!(at(&image.clone().file(&etc("mount.d"), drop_in), "/home"), Some(is("rw", &format!("{}:2", etc("mount.d")))));
+    let image = image.file(&etc("var-.mount.d"), drop_in);
+    assert_eq!(at(&image, "/var/tmp"), Some(is("rw", &format!("{}:2", etc("var-.mount.d")))));
+    assert_eq!(at(&image, "/home"), Some(is("nodev", "/etc/fstab:2")));
+    // The unit's own comes by its name, and of one name the more telling directory's counts.
+    let image = image.file(&etc("var-tmp.mount.d"), "[Mount]\nOptions=noexec\n");
+    assert_eq!(at(&image, "/var/tmp").unwrap().0, "noexec");
+    let image = system(false).file("/etc/fstab", "y /home ext4 nodev\n");
+    assert_eq!(at(&image.file(&etc("mount.d"), "[Unit]\nConditionPathExists=/etc/none\n"), "/home"), None);
+}
+
+#[test]
+fn drop_ins_that_cannot_be_read_leave_the_mounts_unknown() {
+    let mut entry = crate::image::Entry::new(crate::image::FileKind::Directory, "");
+    entry.unreadable = true;
+    let image = system(false).file("/etc/fstab", "y /home ext4 nodev\n").with("/etc/systemd/system/mount.d", entry);
+    let target = Target::image(Rootfs::new(&image), jiff::civil::date(2026, 1, 1));
+    assert!(Facts::gather(target, |_, needs| needs.fact(FactId::Mounts)).mounts().is_err());
+}
+
+#[test]
+fn a_unit_for_what_systemd_mounts_first_comes_too_late() {
+    let unit = "[Mount]\nWhat=tmpfs\nWhere=/dev/shm\nType=tmpfs\nOptions=noexec\n";
+    let image = system(false).file("/usr/lib/systemd/system/dev-shm.mount", unit);
+    let image = image.link("/usr/lib/systemd/system/local-fs.target.wants/dev-shm.mount", "../dev-shm.mount");
+    assert_eq!(at(&image, "/dev/shm").unwrap().0, "mode=01777,nodev,nosuid,strictatime");
+}
+
+#[test]
 fn the_first_of_two_lines_counts() {
     let image = MemoryImage::new().file("/etc/fstab", "a /home ext4 nodev\nb /home/ ext4 rw\n");
     assert_eq!(at(&image, "/home"), Some(is("nodev", "/etc/fstab:1")));

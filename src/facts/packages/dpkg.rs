@@ -116,7 +116,9 @@ impl Known {
 
     fn add(&mut self, content: &[u8], file: Option<&ImagePath>, parse: Parser) -> Result<(), DpkgError> {
         for stanza in parse(content)? {
-            self.names.insert(stanza.name.to_owned());
+            // `pkg_hash_find_set()` of dpkg's `pkg-hash.c`: to dpkg a name is the same in capitals.
+            let name = stanza.name.to_ascii_lowercase();
+            self.names.insert(name.clone());
             let state = match stanza.status {
                 None => Some(State::Installed),
                 Some(status) if status.reinstall_required => Some(State::Partly("in need of reinstallation")),
@@ -129,7 +131,7 @@ impl Known {
                 },
             };
             let package = Package {
-                name: stanza.name.to_owned(),
+                name,
                 version: stanza.version.unwrap_or_default().to_owned(),
                 architecture: stanza.architecture.unwrap_or_default().to_owned(),
                 state: state.unwrap_or(State::Installed),

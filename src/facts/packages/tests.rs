@@ -52,6 +52,15 @@ fn rpm_package(name: &str) -> Vec<u8> {
 }
 
 #[test]
+fn a_name_in_capitals_is_the_same_name() {
+    let status = stanza("Telnet", "install ok installed");
+    let image = MemoryImage::new().file("/etc/os-release", "ID=debian\n").file("/var/lib/dpkg/status", status);
+    assert!(gathered(&image.clone().file("/var/lib/dpkg/info/telnet.list", "/.\n")).unwrap().named("telnet").next().is_some());
+    let image = image.file("/var/lib/dpkg/updates/0001", stanza("telnet", "purge ok not-installed"));
+    assert!(gathered(&image).is_err(), "the only package is gone");
+}
+
+#[test]
 fn configuration_that_is_left_over_is_not_installed() {
     let packages = gathered(&debian()).unwrap();
     assert_eq!(names(&packages.installed), ["sudo 1:2.0-1"]);

@@ -154,11 +154,31 @@ impl Units {
 
     /// The settings of a unit: its file, then its drop-ins by file name.
     pub(super) fn settings(&self, id: &str, file: &ImagePath) -> Result<Vec<Placed<'_>>, Unreadable> {
-        let drop_ins: Vec<ImagePath> = self.parts(id, ".d").into_values().map(|(path, _)| path).collect();
+        self.settings_of(id, std::iter::once(file.clone()).chain(self.drop_ins(id)))
+    }
+
+    /// The settings of a unit's drop-ins alone, by file name: all that the files of an image say of a unit that a generator makes.
+    pub(super) fn dropped_in(&self, id: &str) -> Result<Vec<Placed<'_>>, Unreadable> {
+        self.settings_of(id, self.drop_ins(id))
+    }
+
+    fn drop_ins(&self, id: &str) -> impl Iterator<Item = ImagePath> + use<> {
+        self.parts(id, ".d").into_values().map(|(path, _)| path)
+    }
+
+    fn settings_of(&self, id: &str, files: impl Iterator<Item = ImagePath>) -> Result<Vec<Placed<'_>>, Unreadable> {
+        // What could not be read might replace anything.
+        if !self.tree.unread.is_empty() {
+            let owners = self.names(id).into_iter().flat_map(|name| name::with_prefixes(&name));
+            let mut owners = owners.chain(std::iter::once(name::kind(id).to_owned()));
+            if let Some(why) = owners.find_map(|owner| self.tree.unread.get(&owner)) {
+                return Err(why.clone());
+            }
+        }
         let mut found = Vec::new();
-        for path in std::iter::once(file).chain(&drop_ins) {
+        for path in files {
             // What dangles is passed over, as it is by systemd.
-            let Some((path, file)) = self.tree.files.get_key_value(path) else { continue };
+            let Some((path, file)) = self.tree.files.get_key_value(&path) else { continue };
             let file = file.as_ref().map_err(Clone::clone)?;
             found.extend(file.settings.iter().map(|setting| Placed { path, setting }));
         }

@@ -468,12 +468,32 @@ impl Units {
     /// Why it is not known.
     pub fn unmet_condition(&self, name: &str) -> Result<Option<Value>, Unreadable> {
         let Found::Unit(id, file) = self.find(&name::written(name)) else { return Ok(None) };
-        let settings = self.settings(&id, &file)?;
-        Ok(self.conditions.unmet(&id, &settings).map(|placed| Value {
+        Ok(self.first_unmet(&id, &self.settings(&id, &file)?))
+    }
+
+    fn first_unmet(&self, id: &str, settings: &[load::Placed<'_>]) -> Option<Value> {
+        self.conditions.unmet(id, settings).map(|placed| Value {
             text: format!("{}={}", placed.setting.key, placed.setting.value),
             path: placed.path.clone(),
             line: placed.setting.line,
-        }))
+        })
+    }
+
+    /// What the drop-ins say of a unit whose own file a generator makes at boot: the last value of a setting (an empty one too, which
+    /// takes back what the file says), and the condition in them that keeps it from being started.
+    ///
+    /// # Errors
+    /// Why it is not known.
+    pub fn dropped_into(&self, name: &str, section: &str, key: &str) -> Result<(Option<Value>, Option<Value>), Unreadable> {
+        let id = name::written(name);
+        let settings = self.dropped_in(&id)?;
+        let of_key = |placed: &&load::Placed<'_>| placed.setting.section == section && placed.setting.key == key;
+        let last = settings.iter().rfind(of_key).map(|placed| Value {
+            text: placed.setting.value.clone(),
+            path: placed.path.clone(),
+            line: placed.setting.line,
+        });
+        Ok((last, self.first_unmet(&id, &settings)))
     }
 
     /// The values of a setting that count: of the unit's file and then its drop-ins, what comes after the last empty assignment.

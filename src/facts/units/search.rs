@@ -108,6 +108,8 @@ pub(super) struct Tree {
     pub(super) files: BTreeMap<ImagePath, Fact<UnitFile>>,
     /// Folders and drop-ins that could not be read.
     pub(super) doubts: Vec<Unreadable>,
+    /// Those about drop-ins, by the name or kind of unit that the directory is for.
+    pub(super) unread: BTreeMap<String, Unreadable>,
     entries: usize,
 }
 
@@ -199,6 +201,14 @@ impl Tree {
         Ok(dir)
     }
 
+    fn doubt(&mut self, folder: &ImagePath, why: Unreadable) {
+        let owner = folder.file_name().strip_suffix(b".d").and_then(|owner| std::str::from_utf8(owner).ok());
+        if let Some(owner) = owner {
+            self.unread.entry(owner.to_owned()).or_insert_with(|| why.clone());
+        }
+        self.doubts.push(why);
+    }
+
     /// What is in a folder of links or drop-ins; nothing if it is no directory.
     fn read_folder(&mut self, root: Rootfs<'_>, path: &ImagePath) -> Fact<Option<BTreeMap<String, Part>>> {
         let names = match root.read_dir(path) {
@@ -206,7 +216,7 @@ impl Tree {
             Err(ReadError::Kind { .. }) => return Ok(None),
             Err(error) if error.is_absent() => return Ok(None),
             Err(error) => {
-                self.doubts.push(Unreadable::reading(path, &error));
+                self.doubt(path, Unreadable::reading(path, &error));
                 return Ok(None);
             }
         };
@@ -222,7 +232,7 @@ impl Tree {
                 Ok(name) => name,
                 // systemd reads a drop-in whatever its name, and links to units only by names of units.
                 Err(_) if is_settings => {
-                    self.doubts.push(Unreadable::at(&at, "a drop-in whose name is not UTF-8 is not read"));
+                    self.doubt(path, Unreadable::at(&at, "a drop-in whose name is not UTF-8 is not read"));
                     continue;
                 }
                 Err(_) => continue,
@@ -231,7 +241,7 @@ impl Tree {
                 Ok(found) => found,
                 Err(error) if error.is_absent() => continue,
                 Err(error) => {
-                    self.doubts.push(Unreadable::reading(&at, &error));
+                    self.doubt(path, Unreadable::reading(&at, &error));
                     continue;
                 }
             };

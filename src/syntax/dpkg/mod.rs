@@ -16,7 +16,7 @@ pub const MAX_PACKAGES: usize = 30_000;
 pub struct Package<'a> {
     /// Line of the stanza's first field, from 1.
     pub line: u32,
-    /// The package's name.
+    /// The package's name as written; dpkg takes capitals for small letters.
     pub name: &'a str,
     /// Absent in `status.d`, where being listed means being installed.
     pub status: Option<Status>,
@@ -180,7 +180,8 @@ pub fn parse_status(bytes: &[u8]) -> Result<Vec<Package<'_>>, DpkgError> {
     let mut known = BTreeSet::new();
     for package in &packages {
         // dpkg itself writes each once; with two, which of them holds would be a guess.
-        if !known.insert((package.name, package.architecture)) {
+        // Capitals make no difference in a name.
+        if !known.insert((package.name.to_ascii_lowercase(), package.architecture)) {
             return Err(DpkgError { line: package.line, trouble: Trouble::Again(package.name.to_owned()) });
         }
         let state = package.status.map_or(State::NotInstalled, |s| s.state);

@@ -42,6 +42,8 @@ fn names_that_dpkg_refuses() {
 fn two_stanzas_of_one_package_and_architecture() {
     let of = |architecture: &str| format!("Package: a\nArchitecture: {architecture}\nDescription: x\n\n");
     assert_eq!(trouble(&(of("amd64") + &of("amd64"))), (5, Trouble::Again("a".into())));
+    let capital = of("amd64").replace("Package: a", "Package: A");
+    assert_eq!(trouble(&(of("amd64") + &capital)), (5, Trouble::Again("A".into())));
     assert_eq!(parse_status((of("amd64") + &of("i386")).as_bytes()).unwrap().len(), 2);
 }
 
