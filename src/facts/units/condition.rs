@@ -12,7 +12,7 @@ use crate::path::ImagePath;
 const MAX_PATHS: usize = 20_000;
 
 /// Trees that are made anew at every boot: what an image holds there decides nothing.
-const VOLATILE: [&str; 5] = ["/run", "/proc", "/sys", "/dev", "/tmp"];
+pub(super) const VOLATILE: [&str; 5] = ["/run", "/proc", "/sys", "/dev", "/tmp"];
 
 /// What a condition asks of a path.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeSet;
 
+use super::condition::VOLATILE;
 use super::load::{Found, Placed};
 use super::search::Tree;
 use super::{Units, Value, activation, condition, name};
@@ -13,6 +14,14 @@ use crate::syntax::systemd_unit::words;
 
 /// Programs looked for; a real system has some hundred services.
 const MAX_PROGRAMS: usize = 20_000;
+
+const PASSWD: &str = "/etc/passwd";
+
+/// Settings whose path has to be there when the service starts, or it does not (`systemd.exec(5)`).
+const PATHS: [&str; 3] = ["EnvironmentFile", "RootDirectory", "WorkingDirectory"];
+
+/// Settings that make directories before the service starts (`systemd.exec(5)`).
+const MAKES: [&str; 5] = ["RuntimeDirectory", "StateDirectory", "CacheDirectory", "LogsDirectory", "ConfigurationDirectory"];
 
 /// systemd's own program. A tree without it is no whole system (an `/etc` alone), and says nothing of the programs that are missing.
 const SYSTEMD: [&str; 2] = ["/usr/lib/systemd/systemd", "/lib/systemd/systemd"];
@@ -32,34 +41,92 @@ pub struct Hindrance {
     pub certain: bool,
 }
 
-/// The programs of services that are not in the image.
+/// What services name and the image does not have.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Missing(BTreeSet<String>);
+pub(super) struct Missing {
+    /// Programs that are not there.
+    programs: BTreeSet<String>,
+    /// Programs that are links to one that does nothing.
+    idle: BTreeSet<String>,
+    /// Files and directories that are not there.
+    paths: BTreeSet<String>,
+    /// Accounts that are not in `/etc/passwd`.
+    users: BTreeSet<String>,
+}
 
 impl Missing {
-    /// Looks for every program that a service names outright.
+    /// Looks for every program, file and account that a service names outright.
     pub(super) fn read(root: Rootfs<'_>, tree: &Tree) -> Self {
-        let mut missing = BTreeSet::new();
+        let mut missing = Self::default();
         if !SYSTEMD.iter().any(|path| root.exists(&ImagePath::new(path)).unwrap_or(false)) {
-            return Self(missing);
+            return missing;
         }
+        // Where the accounts are not known, no name is missing.
+        let passwd = root.read_list(&ImagePath::new(PASSWD)).ok();
         let mut seen = BTreeSet::new();
         let settings = tree.files.values().filter_map(|file| file.as_ref().ok()).flat_map(|file| &file.settings);
-        for setting in settings.filter(|setting| setting.section == "Service" && setting.key == "ExecStart") {
-            let Some(program) = program(&setting.value) else { continue };
-            if seen.len() >= MAX_PROGRAMS || !seen.insert(program.clone()) {
+        for setting in settings.filter(|setting| setting.section == "Service") {
+            let key = setting.key.as_str();
+            let named = match key {
+                "ExecStart" | "ExecStartPre" => program(&setting.value),
+                "User" => account(&setting.value),
+                key if PATHS.contains(&key) => lasting(&setting.value),
+                _ => None,
+            };
+            let Some(named) = named else { continue };
+            let kind = if key == "ExecStartPre" { "ExecStart" } else { key };
+            if seen.len() >= MAX_PROGRAMS || !seen.insert((kind, named.clone())) {
                 continue;
             }
-            let is_missing = match root.resolve(&ImagePath::new(&program)) {
-                Ok(found) => found.metadata.kind != FileKind::File || found.metadata.mode & 0o111 == 0,
-                Err(error) => error.is_absent(),
-            };
-            if is_missing {
-                missing.insert(program);
+            match kind {
+                "ExecStart" => missing.add_program(root, named),
+                "User" => {
+                    let is = |line: &[u8]| line.strip_prefix(named.as_bytes()).is_some_and(|rest| rest.starts_with(b":"));
+                    if passwd.as_ref().is_some_and(|passwd| !passwd.split(|&byte| byte == b'\n').any(is)) {
+                        missing.users.insert(named);
+                    }
+                }
+                _ => {
+                    if root.resolve(&ImagePath::new(&named)).is_err_and(|error| error.is_absent()) {
+                        missing.paths.insert(named);
+                    }
+                }
             }
         }
-        Self(missing)
+        missing
     }
+
+    fn add_program(&mut self, root: Rootfs<'_>, program: String) {
+        match root.resolve(&ImagePath::new(&program)) {
+            Ok(found) if found.metadata.kind != FileKind::File || found.metadata.mode & 0o111 == 0 => {
+                self.programs.insert(program);
+            }
+            Ok(found) => {
+                let is_idle = |path: &ImagePath| matches!(path.file_name(), b"true" | b"false");
+                if is_idle(&found.path) && !is_idle(&ImagePath::new(&program)) {
+                    self.idle.insert(program);
+                }
+            }
+            Err(error) if error.is_absent() => {
+                self.programs.insert(program);
+            }
+            Err(_) => {}
+        }
+    }
+}
+
+/// The name of an account: neither a number nor a specifier.
+fn account(value: &str) -> Option<String> {
+    let is_name = !value.is_empty() && !value.contains('%') && !value.bytes().all(|byte| byte.is_ascii_digit());
+    is_name.then(|| value.to_owned())
+}
+
+/// A path that has to be there, unless it begins with `-`, holds a pattern, or is made anew at every boot.
+fn lasting(value: &str) -> Option<String> {
+    let value = words(value).into_iter().next()?;
+    let path = ImagePath::new(&value);
+    let volatile = VOLATILE.iter().any(|tree| path.is_within(&ImagePath::new(tree)));
+    (value.starts_with('/') && !volatile && !value.contains(['%', '*', '?', '['])).then_some(value)
 }
 
 /// The program of a command whose failure counts, where it is named by its whole path.
@@ -139,6 +206,9 @@ impl Units {
             if is_program(&value.text, ["/bin/false", "/usr/bin/false"]) {
                 return Ok(Some(of(&value, "ExecStartPre", "the command before it fails", true)));
             }
+            if program(&value.text).is_some_and(|program| self.missing.programs.contains(&program)) {
+                return Ok(Some(of(&value, "ExecStartPre", "there is no such program in the image", true)));
+            }
         }
         let commands = values("ExecStart")?;
         let kind = values("Type")?.pop();
@@ -156,8 +226,51 @@ impl Units {
             let because = "systemd refuses a second command, unless the service is of Type=oneshot";
             return Ok(Some(of(second, "ExecStart", because, true)));
         }
-        let missing = commands.iter().find(|value| program(&value.text).is_some_and(|program| self.missing.0.contains(&program)));
-        Ok(missing.map(|value| of(value, "ExecStart", "there is no such program in the image", true)))
+        for value in &commands {
+            let Some(program) = program(&value.text) else { continue };
+            if self.missing.programs.contains(&program) {
+                return Ok(Some(of(value, "ExecStart", "there is no such program in the image", true)));
+            }
+            if self.missing.idle.contains(&program) {
+                return Ok(Some(of(value, "ExecStart", "the program is a link to one that does nothing", true)));
+            }
+        }
+        self.surroundings(id)
+    }
+
+    /// What a service needs besides its program: an account, files, directories.
+    fn surroundings(&self, id: &str) -> Result<Option<Hindrance>, Unreadable> {
+        let values = |key: &str| self.property(id, "Service", key);
+        let is_dynamic = values("DynamicUser")?.last().is_some_and(|value| activation::is_true(&value.text));
+        if let Some(user) = values("User")?.last()
+            && self.missing.users.contains(&user.text)
+            && !is_dynamic
+        {
+            // systemd-sysusers may make it at boot, and another source of names may know it.
+            let because = "there is no such account in the image, unless something makes it at boot";
+            return Ok(Some(at(&user.path, user.line, "User", &user.text, because, false)));
+        }
+        let mut makes = false;
+        for key in MAKES {
+            makes |= !values(key)?.is_empty();
+        }
+        let is_within_another = !values("RootDirectory")?.is_empty() || !values("RootImage")?.is_empty();
+        for key in PATHS {
+            let all = values(key)?;
+            // Of these two the last one counts; of files with variables, each.
+            let from = if key == "EnvironmentFile" { 0 } else { all.len().saturating_sub(1) };
+            for value in all.get(from..).unwrap_or_default() {
+                let skipped = key == "WorkingDirectory" && (makes || is_within_another);
+                let Some(path) = lasting(&value.text).filter(|path| !skipped && self.missing.paths.contains(path)) else {
+                    continue;
+                };
+                // tmpfiles.d may make directories at boot; what belongs to the image lies in these.
+                let certain = ["/etc/", "/usr/"].iter().any(|tree| path.starts_with(tree));
+                let because = "it is not in the image, and the service does not start without it";
+                return Ok(Some(at(&value.path, value.line, key, &value.text, because, certain)));
+            }
+        }
+        Ok(None)
     }
 }
 

@@ -7,6 +7,7 @@
 
 mod activation;
 mod condition;
+mod fstab;
 mod hindrance;
 mod load;
 mod name;
@@ -307,6 +308,7 @@ pub(super) fn gather(facts: &Facts<'_>) -> Fact<Units> {
         return Ok(units);
     }
     units.add_sysv(facts)?;
+    units.add_fstab(facts)?;
     units.index_aliases();
     units.first_boot = preset::first_boot(facts)?;
     if units.first_boot.is_some() {

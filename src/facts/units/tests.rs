@@ -314,7 +314,10 @@ fn what_keeps_a_service_from_running() {
     let whole = || vendor(base(), "a.service", WANTED).file("/usr/lib/systemd/systemd", "");
     let mut program = Entry::new(FileKind::File, "");
     program.metadata.mode = 0o755;
-    let image = || whole().with("/bin/x", program.clone());
+    let image = || {
+        let image = whole().with("/bin/x", program.clone()).with("/bin/true", program.clone()).link("/bin/idle", "true");
+        image.file("/etc/passwd", "root:x:0:0::/:/bin/sh\n").file("/etc/default/a", "")
+    };
     let hindered = |image: &MemoryImage| units(image).hindrance("a").unwrap().map(|found| (found.found, found.certain));
     assert_eq!(hindered(&image()), None);
     assert_eq!(hindered(&whole()), Some(("ExecStart=/bin/x".into(), true)), "no such program");
@@ -328,6 +331,22 @@ fn what_keeps_a_service_from_running() {
         ("[Service]\nExecCondition=/opt/x\n", Some(("ExecCondition=/opt/x", false))),
         ("[Service]\nExecCondition=/bin/true\n", None),
         ("[Service]\nExecStartPre=/bin/false\n", Some(("ExecStartPre=/bin/false", true))),
+        ("[Service]\nExecStartPre=/bin/gone\n", Some(("ExecStartPre=/bin/gone", true))),
+        ("[Service]\nExecStartPre=-/bin/gone\n", None),
+        ("[Service]\nExecStart=\nExecStart=/bin/idle -x\n", Some(("ExecStart=/bin/idle -x", true))),
+        ("[Service]\nExecStart=\nExecStart=/bin/true\n", None),
+        ("[Service]\nUser=nobody-here\n", Some(("User=nobody-here", false))),
+        ("[Service]\nUser=nobody-here\nDynamicUser=yes\n", None),
+        ("[Service]\nUser=root\n", None),
+        ("[Service]\nUser=4711\n", None),
+        ("[Service]\nEnvironmentFile=/etc/default/a\nEnvironmentFile=-/etc/default/b\n", None),
+        ("[Service]\nEnvironmentFile=/etc/default/b\n", Some(("EnvironmentFile=/etc/default/b", true))),
+        ("[Service]\nEnvironmentFile=/etc/default/b\nEnvironmentFile=\n", None),
+        ("[Service]\nEnvironmentFile=/run/b\n", None),
+        ("[Service]\nWorkingDirectory=/nope\n", Some(("WorkingDirectory=/nope", false))),
+        ("[Service]\nWorkingDirectory=~\n", None),
+        ("[Service]\nWorkingDirectory=/var/lib/a\nStateDirectory=a\n", None),
+        ("[Service]\nRootDirectory=/nope\n", Some(("RootDirectory=/nope", false))),
         ("[Unit]\nRequires=nope.service\n", Some(("Requires=nope.service", true))),
         ("[Unit]\nWants=nope.service\nRequires=basic.target dev-x.device\n", None),
         ("[Unit]\nConditionHost=x\n", Some(("ConditionHost=x", false))),
@@ -338,6 +357,20 @@ fn what_keeps_a_service_from_running() {
         let image = image().file("/etc/systemd/system/a.service.d/x.conf", text);
         assert_eq!(hindered(&image), found.map(|(text, certain)| (text.to_owned(), certain)), "{text}");
     }
+}
+
+#[test]
+fn lines_of_fstab_start_the_units_they_ask_for() {
+    let start = |line: &str| {
+        let image = base().file("/usr/lib/systemd/system/local-fs.target", "[Unit]\n").file("/etc/fstab", line);
+        let image = vendor(image, "sysinit.target", "[Unit]\nWants=local-fs.target\n");
+        units(&vendor(image, "a.service", SERVICE)).starts("a").unwrap() != Start::No
+    };
+    assert!(start("x /mnt ext4 nofail,x-systemd.requires=a.service\n"));
+    assert!(start("x /mnt ext4 noauto,x-systemd.automount,x-systemd.requires=a.service\n"));
+    assert!(start("x /mnt ext4 noauto,x-systemd.wanted-by=basic.target,x-systemd.requires=a.service\n"));
+    assert!(!start("x /mnt ext4 noauto,x-systemd.requires=a.service\n"));
+    assert!(!start("x /mnt ext4 x-systemd.after=a.service\n"));
 }
 
 #[test]
