@@ -5,11 +5,12 @@
 
 use std::collections::BTreeMap;
 
+use super::drop_ins;
 use super::units::Value;
 use super::{Fact, Facts, Unreadable};
 use crate::image::Rootfs;
 use crate::path::{ImagePath, printable};
-use crate::syntax::{os_release, sshd_config};
+use crate::syntax::{environment_file, sshd_config, systemd_unit};
 
 /// Words of a command; more are no command that a unit has.
 const MAX_WORDS: usize = 1_000;
@@ -55,6 +56,11 @@ pub(super) struct Word {
 /// usual size). A variable may stand in a word very many times.
 const MAX_COMMAND: usize = 1 << 20;
 
+/// The manager's own file, the first that is there, and what is laid over it.
+const MANAGER: [&str; 3] = ["/etc/systemd/system.conf", "/usr/local/lib/systemd/system.conf", "/usr/lib/systemd/system.conf"];
+const MANAGER_DROP_INS: [&str; 3] =
+    ["/etc/systemd/system.conf.d", "/usr/local/lib/systemd/system.conf.d", "/usr/lib/systemd/system.conf.d"];
+
 type Variables = BTreeMap<String, Word>;
 
 /// What the first of these units that is there starts; nothing where there is none. Options that take an argument are those of
@@ -75,6 +81,9 @@ pub(super) fn gather(facts: &Facts<'_>, names: &[&'static str], with_argument: &
 pub(super) fn words(facts: &Facts<'_>, unit: &str, line: &Value) -> Fact<Vec<Word>> {
     let units = facts.units()?;
     let mut variables = Variables::new();
+    for (path, line, text) in of_all_services(facts)? {
+        split(text.as_bytes()).iter().for_each(|word| set(&mut variables, word, &path, line));
+    }
     for value in units.property(unit, "Service", "Environment")? {
         for word in split(value.text.as_bytes()) {
             set(&mut variables, &word, &value.path, value.line);
@@ -83,9 +92,53 @@ pub(super) fn words(facts: &Facts<'_>, unit: &str, line: &Value) -> Fact<Vec<Wor
     for value in units.property(unit, "Service", "EnvironmentFile")? {
         read(facts.root(), value.text.trim_start_matches('-'), &mut variables)?;
     }
+    for value in units.property(unit, "Service", "UnsetEnvironment")? {
+        for word in split(value.text.as_bytes()) {
+            let (name, text) = match word.iter().position(|&byte| byte == b'=') {
+                Some(cut) => (word.get(..cut).unwrap_or_default(), word.get(cut + 1..)),
+                None => (&word[..], None),
+            };
+            let name = printable(name);
+            if variables.get(&name).is_some_and(|set| text.is_none_or(|text| set.text == text)) {
+                variables.remove(&name);
+            }
+        }
+    }
     let text = units.specified(unit, &line.text).unwrap_or_else(|| line.text.clone());
     let too_long = || Unreadable::at_line(&line.path, line.line, format!("the command has more than {MAX_COMMAND} bytes"));
     expand(text.as_bytes(), &line.path, line.line, &variables).ok_or_else(too_long)
+}
+
+/// What the manager gives to every service: `DefaultEnvironment=` (`systemd-system.conf(5)`).
+fn of_all_services(facts: &Facts<'_>) -> Fact<Vec<(ImagePath, u32, String)>> {
+    let root = facts.root();
+    let mut files = Vec::new();
+    for path in MANAGER.map(ImagePath::new) {
+        match root.read(&path) {
+            Ok(content) => {
+                files.push((path, content));
+                break;
+            }
+            Err(error) if error.is_absent() => {}
+            Err(error) => return Err(Unreadable::reading(&path, &error)),
+        }
+    }
+    for file in drop_ins::list(root, &MANAGER_DROP_INS, ".conf")? {
+        files.push((file.path, file.content?));
+    }
+    let mut found = Vec::new();
+    for (path, content) in files {
+        let settings = systemd_unit::parse(&content).settings;
+        for setting in settings.into_iter().filter(|setting| setting.section == "Manager" && setting.key == "DefaultEnvironment")
+        {
+            if setting.value.is_empty() {
+                found.clear();
+            } else {
+                found.push((path.clone(), setting.line, setting.value));
+            }
+        }
+    }
+    Ok(found)
 }
 
 /// The characters before the program (`systemd.service(5)`), and the program with its arguments. Behind `@` the second word is only
@@ -115,9 +168,13 @@ fn read(root: Rootfs<'_>, pattern: &str, variables: &mut Variables) -> Fact<()> 
     for path in paths {
         match root.read(&path) {
             Ok(content) => {
-                for assignment in os_release::parse(&content) {
-                    let word = Word { text: assignment.value.clone(), path: path.clone(), line: assignment.line };
-                    variables.insert(printable(assignment.key), word);
+                let depends = |line| {
+                    let reason = "whether this line is part of the comment before it depends on the version of systemd";
+                    Unreadable::at_line(&path, line, reason)
+                };
+                for assignment in environment_file::parse(&content).map_err(depends)? {
+                    let word = Word { text: assignment.value, path: path.clone(), line: assignment.line };
+                    variables.insert(printable(&assignment.name), word);
                 }
             }
             Err(error) if error.is_absent() => {}

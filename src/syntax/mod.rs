@@ -17,6 +17,7 @@ pub mod crontab;
 pub mod crypto_policy;
 pub mod dnf_conf;
 pub mod dpkg;
+pub mod environment_file;
 pub mod exim;
 pub mod firewalld;
 pub mod fstab;

@@ -41,6 +41,9 @@ struct Service {
 /// Where service files lie; the first folder that has one wins (`pam.conf(5)`).
 const FOLDERS: [&str; 3] = ["/etc/pam.d", "/usr/local/lib/pam.d", "/usr/lib/pam.d"];
 
+/// Files that others include by a path. Nobody has more than a few.
+const MAX_INCLUDED: usize = 200;
+
 /// How names end that package managers, `pam-auth-update(8)` and people give to an older or newer version of a file: no program asks for them.
 const ENDINGS: [&str; 14] = [
     ".dpkg-old",
@@ -88,7 +91,53 @@ fn services(root: Rootfs<'_>) -> Fact<BTreeMap<String, Service>> {
     if services.is_empty() {
         return Err(Unreadable::at(&ImagePath::new("/etc/pam.d"), "there are no PAM service files"));
     }
+    add_included(root, &mut services)?;
     Ok(services)
+}
+
+/// Adds the files that others include by a path, under that path: an absolute one as it is, another below the folders
+/// (`_pam_open_config_file()`). None of these is a service that a program would ask for.
+fn add_included(root: Rootfs<'_>, services: &mut BTreeMap<String, Service>) -> Fact<()> {
+    let mut waiting: Vec<String> = services.values().flat_map(Service::includes).filter(|name| name.contains('/')).collect();
+    let mut added = 0;
+    while let Some(name) = waiting.pop() {
+        if services.contains_key(&name) {
+            continue;
+        }
+        let places = if name.starts_with('/') {
+            vec![ImagePath::new(&name)]
+        } else {
+            FOLDERS.iter().map(|folder| ImagePath::new(folder).join(name.as_bytes())).collect()
+        };
+        for path in places {
+            let lines = match root.read(&path) {
+                Ok(content) => Ok(parse(&content)),
+                Err(error) if error.is_absent() => continue,
+                Err(error) => Err(Unreadable::reading(&path, &error)),
+            };
+            added += 1;
+            if added > MAX_INCLUDED {
+                return Err(Unreadable::at(&path, format!("more than {MAX_INCLUDED} files are included by their path")));
+            }
+            let service = Service { path, lines };
+            waiting.extend(service.includes().filter(|name| name.contains('/')));
+            services.insert(name, service);
+            break;
+        }
+    }
+    Ok(())
+}
+
+impl Service {
+    /// The names of the files that it includes, as written.
+    fn includes(&self) -> impl Iterator<Item = String> {
+        let lines = self.lines.as_ref().ok();
+        lines.into_iter().flatten().filter_map(|line| match line {
+            Line::IncludeAll { service, .. } => Some(service.clone()),
+            Line::Module(module) if matches!(module.control, Control::Include | Control::Substack) => Some(module.module.clone()),
+            Line::Module(_) | Line::Broken { .. } => None,
+        })
+    }
 }
 
 impl Pam {
@@ -107,7 +156,7 @@ impl Pam {
     /// Every service that some program may ask for, by name: all files but those that an editor or a package manager left behind.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         let left_behind = |name: &str| name.ends_with('~') || ENDINGS.iter().any(|ending| name.ends_with(ending));
-        self.services.keys().map(String::as_str).filter(move |name| !left_behind(name))
+        self.services.keys().map(String::as_str).filter(move |name| !left_behind(name) && !name.contains('/'))
     }
 
     /// The values that lines of a module give to an argument, in all services and whatever is reached, each once.
@@ -125,15 +174,12 @@ impl Pam {
     /// Whether another service takes lines from this one, so that it need not be complete by itself.
     #[must_use]
     pub fn is_included(&self, name: &str) -> bool {
-        let others = self.services.iter().filter(|(other, _)| *other != name);
-        others.filter_map(|(_, service)| service.lines.as_ref().ok()).flatten().any(|line| {
-            let included = match line {
-                Line::IncludeAll { service, .. } => service,
-                Line::Module(module) if matches!(module.control, Control::Include | Control::Substack) => &module.module,
-                Line::Module(_) | Line::Broken { .. } => return false,
-            };
-            included.rsplit('/').next() == Some(name)
-        })
+        let mut others = self.services.iter().filter(|(other, _)| *other != name);
+        let is = |included: String| match included.rsplit_once('/') {
+            Some((folder, file)) => file == name && FOLDERS.contains(&folder),
+            None => included == name,
+        };
+        others.any(|(_, service)| service.includes().any(is))
     }
 
     /// The value of an option for one line of a stack: its own argument, else the module's files, else what the module does by itself.
@@ -156,5 +202,25 @@ mod tests {
     /// The stacks of an image, without the files of modules.
     pub(super) fn pam(root: Rootfs<'_>) -> Pam {
         Pam { services: services(root).unwrap(), options: OptionFiles::default() }
+    }
+
+    #[test]
+    fn what_is_included_by_a_path_is_that_file_and_no_service() {
+        let image = crate::image::MemoryImage::new()
+            .file("/etc/pam.d/su", "@include /opt/auth\n@include sub/more\n")
+            .file("/etc/pam.d/auth", "auth required pam_deny.so\n")
+            .file("/etc/pam.d/sub/more", "auth required pam_unix.so\n")
+            .file("/opt/auth", "auth sufficient pam_permit.so\n@include /opt/auth\n");
+        let found = pam(Rootfs::new(&image));
+        assert_eq!(found.names().collect::<Vec<_>>(), ["auth", "su"]);
+        assert!(!found.is_included("auth"));
+        // The file includes itself: libpam gives up, and so do we.
+        assert!(found.stack("su", Management::Auth).unwrap().is_err());
+        let image = image.file("/opt/auth", "auth sufficient pam_permit.so\n");
+        let stack = pam(Rootfs::new(&image)).stack("su", Management::Auth).unwrap().unwrap();
+        let modules: Vec<String> = stack.steps.iter().map(|step| format!("{} {}", step.path, step.module.name())).collect();
+        assert_eq!(modules, ["/opt/auth pam_permit.so", "/etc/pam.d/sub/more pam_unix.so"]);
+        let image = image.file("/etc/pam.d/login", "@include /opt/gone\n");
+        assert!(pam(Rootfs::new(&image)).stack("login", Management::Auth).unwrap().is_err());
     }
 }

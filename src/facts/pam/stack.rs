@@ -80,7 +80,7 @@ fn collect(pam: &Pam, from: &Service, wanted: Management, depth: usize, count: &
             let missing = || {
                 Unreadable::at_line(&from.path, line, format!("it includes {}, which does not exist", printable(name.as_bytes())))
             };
-            pam.service(name.rsplit('/').next().unwrap_or_default()).ok_or_else(missing)
+            pam.service(name).ok_or_else(missing)
         };
         match line {
             // libpam lets the service fail as a whole: what it would do with a part of it is nobody's guess.

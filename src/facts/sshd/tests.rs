@@ -195,6 +195,29 @@ fn options_of_the_unit_win_over_the_file() {
 }
 
 #[test]
+fn the_file_of_variables_is_read_as_systemd_reads_it() {
+    let login = |image: &MemoryImage| text(&sshd_of(image), "PermitRootLogin");
+    let command = "/usr/sbin/sshd -D $SSHD_OPTS";
+    for defaults in [
+        "SSHD_OPTS=-4 \\\n-oPermitRootLogin=yes\n",
+        "SSHD_OPTS='-4\n-oPermitRootLogin=yes'\n",
+        "X=1\rSSHD_OPTS =-oPermitRootLogin=yes\r",
+    ] {
+        assert_eq!(login(&with_unit(command, defaults)), "yes", "{defaults:?}");
+    }
+    let manager = "[Manager]\nDefaultEnvironment=SSHD_OPTS=-oPermitRootLogin=yes\n";
+    let image = with_unit(command, "").file("/etc/systemd/system.conf.d/a.conf", manager);
+    assert_eq!(login(&image), "yes");
+    assert_eq!(
+        login(&with_unit(command, "SSHD_OPTS=-4\n").file("/etc/systemd/system.conf", manager)),
+        "no",
+        "the unit's own wins"
+    );
+    let unset = "[Service]\nUnsetEnvironment=SSHD_OPTS\n";
+    assert_eq!(login(&image.file("/etc/systemd/system/ssh.service.d/a.conf", unset)), "no");
+}
+
+#[test]
 fn the_unit_may_name_another_file_or_none() {
     assert_eq!(text(&sshd_of(&with_unit("/usr/sbin/sshd -f /srv/sshd", "")), "PermitRootLogin"), "prohibit-password");
     assert_eq!(text(&sshd_of(&with_unit("/usr/sbin/sshd -fnone", "")), "Port"), "22");
