@@ -4,8 +4,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::{Kind, Names, accounts::exactly, unknown};
-use crate::facts::units::{Start, Units};
-use crate::facts::{Aide as Configured, FactId, Facts, Needs, Unreadable};
+use crate::facts::{Aide as Configured, AideOften, FactId, Facts, Needs, Unreadable};
 use crate::finding::{Evidence, Outcome};
 use crate::path::ImagePath;
 
@@ -21,18 +20,14 @@ pub struct Aide {
     pub records: Option<Vec<String>>,
     /// Hash sums one of which every rule records that compares contents by a hash at all; and some rule does.
     pub hashes: Option<Names>,
-    /// Whether a timer of systemd that runs from boot on runs AIDE.
-    pub timer: Option<bool>,
+    /// The most days between two comparisons: by a job of cron, or by a timer of systemd that runs from boot on. The program has to be there, and
+    /// to have a configuration.
+    pub compares_within_days: Option<u32>,
 }
 
 impl Kind for Aide {
     fn needs(&self, facts: &Facts<'_>, needs: &mut Needs) {
-        if self.timer.is_some() {
-            needs.fact(FactId::Units);
-        }
-        if self.asks_configuration() {
-            needs.fact(FactId::Aide);
-        }
+        needs.fact(FactId::Aide);
         self.path.iter().flat_map(|names| &names.0).for_each(|path| needs.files(path));
         if self.database.is_some()
             && let Ok(aide) = facts.aide()
@@ -44,8 +39,8 @@ impl Kind for Aide {
 
     fn verdict(&self, facts: &Facts<'_>) -> Result<Outcome, Unreadable> {
         let mut outcomes = Vec::new();
-        if let Some(wanted) = self.timer {
-            outcomes.push(facts.units().and_then(|units| judge_timer(units, wanted)).unwrap_or_else(|why| unknown(&why)));
+        if let Some(days) = self.compares_within_days {
+            outcomes.push(facts.aide().map_or_else(|why| unknown(&why), |aide| judge_jobs(aide, days)));
         }
         if self.asks_configuration() {
             match facts.aide() {
@@ -60,8 +55,8 @@ impl Kind for Aide {
         if self.path.is_some() != self.records.is_some() {
             return Some("path and records go together".into());
         }
-        let asks = self.asks_configuration() || self.timer.is_some();
-        (!asks).then(|| "it asks nothing of AIDE; known: database, path and records, hashes, timer".into())
+        let asks = self.asks_configuration() || self.compares_within_days.is_some();
+        (!asks).then(|| "it asks nothing of AIDE; known: database, path and records, hashes, compares-within-days".into())
     }
 }
 
@@ -175,44 +170,27 @@ fn judge_records(aide: &Configured, file: &ImagePath, wanted: &[String]) -> Outc
     Outcome::decide(missing.is_empty(), vec![evidence])
 }
 
-/// Whether a timer that runs from boot on starts a service that runs AIDE.
-fn judge_timer(units: &Units, wanted: bool) -> Result<Outcome, Unreadable> {
-    let (mut running, mut idle) = (Vec::new(), Vec::new());
-    let timers = units.known_names().filter_map(|name| Some((name, name.strip_suffix(".timer")?)));
-    for (timer, stem) in timers {
-        let set = units.property(timer, "Timer", "Unit")?;
-        let service = match set.last() {
-            Some(value) => value.text.clone(),
-            None => format!("{stem}.service"),
+/// Whether a job has AIDE compare often enough.
+fn judge_jobs(aide: &Configured, days: u32) -> Outcome {
+    let expected = format!("AIDE compares every {days} days or more often");
+    let (mut right, mut wrong) = (Vec::new(), Vec::new());
+    for job in &aide.jobs {
+        let place = Evidence::at(&job.path).line_opt(job.line).found(&job.found).expected(&expected);
+        let is_often = match job.often {
+            AideOften::Timer => true,
+            AideOften::Days(found) => found <= days,
+            AideOften::Boot => false,
         };
-        let commands = units.property(&service, "Service", "ExecStart")?;
-        let is_aide = |text: &str| {
-            text.split_ascii_whitespace().any(|word| word.rsplit('/').next().is_some_and(|name| name.contains("aide")))
-        };
-        let command = commands.iter().find(|value| is_aide(&value.text));
-        let named = timer.contains("aide");
-        if command.is_none() && !named {
-            continue;
-        }
-        let place =
-            units.file(timer)?.map_or_else(|| Evidence::at(&ImagePath::new("/etc/systemd/system")), |path| Evidence::at(&path));
-        let place = place.expected(if wanted { "a timer that runs AIDE" } else { "no timer that runs AIDE" });
-        let starts = match units.starts(timer)? {
-            Start::AtBoot(_) => true,
-            Start::OnDemand(kind, _) => kind.is_armed(),
-            Start::No => false,
-        };
-        match (starts, command) {
-            (true, Some(_)) => running.push(place.found(format!("{timer} runs {service}"))),
-            (true, None) => idle.push(place.found(format!("{timer} runs, but {service} does not run AIDE or is masked"))),
-            (false, _) => idle.push(place.found(format!("{timer} does not run"))),
-        }
+        if is_often && !job.idle { right.push(place) } else { wrong.push(place) }
     }
-    let runs = !running.is_empty();
-    let mut seen = if runs { running } else { idle };
-    if seen.is_empty() {
-        let evidence = Evidence::at(&ImagePath::new("/etc/systemd/system")).found("no timer that runs AIDE");
-        seen.push(evidence.expected("a timer that runs AIDE"));
+    if !right.is_empty() {
+        return Outcome::pass(right);
     }
-    Ok(Outcome::decide(runs == wanted, seen))
+    if !aide.job_doubts.is_empty() {
+        return Outcome::all(aide.job_doubts.iter().map(unknown));
+    }
+    if wrong.is_empty() {
+        wrong.push(Evidence::at(&ImagePath::new("/etc/crontab")).found("no job has AIDE compare").expected(expected));
+    }
+    Outcome::fail(wrong)
 }

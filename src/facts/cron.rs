@@ -30,7 +30,12 @@ pub struct Job {
     pub runs: String,
     /// Whether it is a script that looks whether systemd runs: those leave the work to a timer then.
     pub yields_to_systemd: bool,
+    /// The folders in which its programs are looked for, with `:` between.
+    pub search: String,
 }
+
+/// `PATH` where nothing sets it: what cronie gives (`_PATH_DEFPATH`), and what Debian's cron has from systemd, as scripts have.
+const SEARCHED: [&str; 2] = ["/usr/bin:/bin", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"];
 
 /// Folders of scripts and the most days between two runs.
 const FOLDERS: [(&str, u32); 4] =
@@ -46,14 +51,18 @@ const MAX_FILES: usize = 2_000;
 pub(super) fn gather(facts: &Facts<'_>) -> Fact<Cron> {
     let cronie = facts.packages().is_ok_and(|packages| packages.named("cronie").next().is_some());
     let mut cron = Cron::default();
-    cron.table(facts, &ImagePath::new("/etc/crontab"), true);
+    let [of_cronie, of_debian] = SEARCHED;
+    let search = if cronie { of_cronie } else { of_debian };
+    cron.table(facts, &ImagePath::new("/etc/crontab"), true, search);
     for path in cron.names(facts, "/etc/cron.d", cronie) {
         match facts.root().resolve(&path).map(|found| found.metadata) {
-            Ok(metadata) if metadata.kind == FileKind::File && metadata.mode & 0o022 == 0 => cron.table(facts, &path, true),
+            Ok(metadata) if metadata.kind == FileKind::File && metadata.mode & 0o022 == 0 => {
+                cron.table(facts, &path, true, search)
+            }
             _ => {}
         }
     }
-    OWN.iter().for_each(|path| cron.table(facts, &ImagePath::new(path), false));
+    OWN.iter().for_each(|path| cron.table(facts, &ImagePath::new(path), false, search));
     for (folder, days) in FOLDERS {
         for path in cron.names(facts, folder, cronie) {
             let runs = facts
@@ -65,7 +74,8 @@ pub(super) fn gather(facts: &Facts<'_>) -> Fact<Cron> {
                 let said: Vec<&str> = text.lines().filter(|line| !line.trim_start().starts_with('#')).collect();
                 let said = said.join("\n");
                 let yields_to_systemd = said.contains("/run/systemd/system");
-                cron.jobs.push(Job { path, line: None, days: Some(days), runs: said, yields_to_systemd });
+                let search = of_debian.to_owned();
+                cron.jobs.push(Job { path, line: None, days: Some(days), runs: said, yields_to_systemd, search });
             }
         }
     }
@@ -84,7 +94,7 @@ impl Cron {
         }
     }
 
-    fn table(&mut self, facts: &Facts<'_>, path: &ImagePath, with_user: bool) {
+    fn table(&mut self, facts: &Facts<'_>, path: &ImagePath, with_user: bool, search: &str) {
         let Some(content) = self.content(facts, path) else { return };
         let entries = parse(&content, with_user).into_iter();
         self.jobs.extend(entries.filter(|entry| entry.user.as_deref().is_none_or(|user| user == "root")).map(|entry| Job {
@@ -93,6 +103,7 @@ impl Cron {
             days: entry.days,
             runs: entry.command,
             yields_to_systemd: false,
+            search: entry.search.unwrap_or_else(|| search.to_owned()),
         }));
     }
 

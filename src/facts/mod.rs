@@ -53,7 +53,7 @@ use jiff::civil::Date;
 use rayon::prelude::*;
 
 pub use accounts::{Accounts, Shadow};
-pub use aide::{Aide, AideRule};
+pub use aide::{Aide, AideJob, AideRule, Often as AideOften};
 pub use apparmor::{AppArmor, Profile, ProfileMode};
 pub use apt::Apt;
 pub use audit::{AuditRule, AuditRules, Generated, Machine, Recorded};
@@ -274,7 +274,7 @@ macro_rules! facts {
 
 facts! {
     /// What AIDE compares files with.
-    aide: Aide = aide::gather as Aide;
+    aide: Aide = aide::gather as Aide after Cron Packages Units;
     /// What cron runs as root.
     cron: Cron = cron::gather as Cron after Packages;
     /// The audit rules as they are loaded at boot.

@@ -11,13 +11,32 @@ pub struct Entry {
     pub user: Option<String>,
     /// What is run.
     pub command: String,
+    /// What `PATH` was set to before it.
+    pub search: Option<String>,
 }
 
 /// Every job; settings of the environment and what cron cannot read are left out.
 #[must_use]
 pub fn parse(content: &[u8], with_user: bool) -> Vec<Entry> {
     let lines = (1..).zip(content.split(|&byte| byte == b'\n'));
-    lines.filter_map(|(line, text)| entry(line, String::from_utf8_lossy(text).trim_start(), with_user)).collect()
+    let (mut entries, mut search) = (Vec::new(), None);
+    for (line, text) in lines {
+        let text = String::from_utf8_lossy(text);
+        match path(&text) {
+            Some(set) => search = Some(set.to_owned()),
+            None => {
+                entries.extend(entry(line, text.trim_start(), with_user).map(|entry| Entry { search: search.clone(), ..entry }))
+            }
+        }
+    }
+    entries
+}
+
+/// The value of a line `PATH = "…"` (`load_env`).
+fn path(line: &str) -> Option<&str> {
+    let value = line.trim().strip_prefix("PATH")?.trim_start().strip_prefix('=')?.trim();
+    let quoted = |quote| value.strip_prefix(quote).and_then(|rest| rest.strip_suffix(quote));
+    Some(quoted('"').or_else(|| quoted('\'')).unwrap_or(value))
 }
 
 fn entry(line: u32, text: &str, with_user: bool) -> Option<Entry> {
@@ -50,7 +69,7 @@ fn entry(line: u32, text: &str, with_user: bool) -> Option<Entry> {
     } else {
         (None, rest)
     };
-    (!command.is_empty()).then(|| Entry { line, days, user, command: command.to_owned() })
+    (!command.is_empty()).then(|| Entry { line, days, user, command: command.to_owned(), search: None })
 }
 
 const MONTHS: [&str; 12] = ["jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"];
@@ -138,6 +157,8 @@ mod tests {
         let jobs: Vec<_> = jobs.iter().map(|job| (job.line, job.user.as_deref(), job.command.as_str())).collect();
         assert_eq!(jobs, [(5, Some("root"), "aide --check # all")]);
         assert_eq!(parse(b"1 1 * * * aide --check\n", false)[0].user, None);
+        let found = parse(b"1 1 * * * a\n PATH = '/x:/y'\n1 1 * * * b\n", false);
+        assert_eq!((found[0].search.as_deref(), found[1].search.as_deref()), (None, Some("/x:/y")));
     }
 
     proptest::proptest! {

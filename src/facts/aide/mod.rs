@@ -4,12 +4,15 @@
 //! looked at (`check_node_for_match` in seltree.c). Links are not followed: a rule about `/sbin/x` sees nothing where `/sbin` is one.
 
 mod attributes;
+mod command_line;
+mod jobs;
 mod read;
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use regex::bytes::{Regex, RegexBuilder};
 
+pub use self::jobs::{AideJob, Often};
 use super::{Fact, Facts, Unreadable};
 use crate::path::ImagePath;
 use crate::syntax::aide::Selects;
@@ -23,7 +26,11 @@ const MAX_REGEX: usize = 128 << 10;
 /// AIDE's configuration.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Aide {
-    /// The file; the first place it may have where there is none.
+    /// What has AIDE compare from time to time.
+    pub jobs: Vec<AideJob>,
+    /// What could not be found out about such jobs.
+    pub job_doubts: Vec<Unreadable>,
+    /// The file that AIDE reads: what the jobs name, else what is built into the program or the distribution has.
     pub path: ImagePath,
     /// Whether it is there.
     pub present: bool,
@@ -55,14 +62,16 @@ pub struct AideRule {
 
 pub(super) fn gather(facts: &Facts<'_>) -> Fact<Aide> {
     let root = facts.root();
-    for path in CONFIGS.map(ImagePath::new) {
-        if root.exists(&path).map_err(|error| Unreadable::reading(&path, &error))? {
-            return read::read(root, &path);
-        }
-    }
-    let [path, _] = CONFIGS.map(ImagePath::new);
-    let (rules, doubts, options) = (Vec::new(), Vec::new(), BTreeMap::new());
-    Ok(Aide { path, present: false, rules, refused: None, doubts, options })
+    let (jobs, job_doubts) = jobs::gather(facts);
+    let path = jobs::configuration(facts, &jobs)?;
+    let aide = if root.exists(&path).map_err(|error| Unreadable::reading(&path, &error))? {
+        read::read(root, &path)?
+    } else {
+        let (rules, doubts, options) = (Vec::new(), Vec::new(), BTreeMap::new());
+        let (jobs, job_doubts) = (Vec::new(), Vec::new());
+        Aide { jobs, job_doubts, path, present: false, rules, refused: None, doubts, options }
+    };
+    Ok(Aide { jobs, job_doubts, ..aide })
 }
 
 impl Aide {
@@ -147,8 +156,8 @@ impl AideRule {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::facts::Target;
-    use crate::image::{MemoryImage, Rootfs};
+    use crate::facts::{FactId, Target};
+    use crate::image::{Entry, FileKind, MemoryImage, Rootfs};
 
     fn aide(image: &MemoryImage) -> Aide {
         gather(&Facts::none(Target::image(Rootfs::new(image), jiff::civil::date(2026, 1, 1)))).unwrap()
@@ -196,6 +205,93 @@ mod tests {
         assert_eq!(found.database().map(|(value, _, line)| (value, line)), Some(("file:/var/lib/aide/a", 3)));
         assert_eq!(found.rules.len(), 1);
         assert_eq!(found.refused, None);
+    }
+
+    /// As large as no model is, with the name of a configuration in it or none.
+    fn program(built_in: &str) -> Entry {
+        let mut entry = Entry::new(FileKind::File, format!("{}\0{built_in}\0", "x".repeat(100)));
+        entry.metadata.mode = 0o755;
+        entry
+    }
+
+    /// The only job: its configuration, or why it compares nothing.
+    fn job(image: &MemoryImage) -> Result<Option<String>, String> {
+        let target = Target::image(Rootfs::new(image), jiff::civil::date(2026, 1, 1));
+        let facts = Facts::gather(target, |_, needs| needs.fact(FactId::Aide));
+        let aide = facts.aide().unwrap();
+        assert_eq!(aide.jobs.len(), 1, "{:?}", aide.job_doubts);
+        let job = &aide.jobs[0];
+        if job.idle { Err(job.found.clone()) } else { Ok(job.config.as_ref().map(ToString::to_string)) }
+    }
+
+    fn debian(command: &str) -> MemoryImage {
+        let image = MemoryImage::new().file("/etc/os-release", "ID=debian\n").file("/var/lib/dpkg/status", "");
+        image.file("/etc/crontab", format!("1 1 * * * root {command}\n")).link("/bin", "usr/bin")
+    }
+
+    #[test]
+    fn a_program_that_is_not_there_is_not_started() {
+        let image = debian("/usr/sbin/aide -c /etc/aide.conf").file("/etc/aide.conf", "");
+        let image = image.with("/usr/bin/aide", program(""));
+        assert_eq!(job(&image), Err("there is no program /usr/sbin/aide".into()));
+        assert_eq!(job(&image.clone().link("/usr/sbin/aide", "../bin/aide")), Ok(Some("/etc/aide.conf".into())));
+        let other = image.with("/usr/bin/true", program("")).link("/usr/sbin/aide", "/bin/true");
+        assert_eq!(job(&other), Err("there is no program /usr/sbin/aide".into()));
+    }
+
+    #[test]
+    fn the_path_of_cron_finds_names_without_folders() {
+        let with = |set: &str| {
+            let table = format!("{set}\n1 1 * * * root aide --check\n");
+            let image = debian("").file("/etc/crontab", table).file("/etc/aide.conf", "");
+            image.with("/usr/sbin/aide", program("/etc/aide.conf"))
+        };
+        assert_eq!(job(&with("")), Ok(Some("/etc/aide.conf".into())));
+        assert_eq!(job(&with("PATH=/bin:/usr/bin")), Err("there is no program aide".into()));
+    }
+
+    #[test]
+    fn without_a_configuration_debians_program_stops() {
+        let image = debian("/bin/aide --check").with("/usr/bin/aide", program("")).file("/etc/aide/aide.conf", "");
+        assert_eq!(job(&image), Err("no configuration is named (--config), and none is built in".into()));
+        let missing = debian("/bin/aide -c /etc/x.conf --check").with("/usr/bin/aide", program(""));
+        assert_eq!(job(&missing), Err("its configuration /etc/x.conf does not exist".into()));
+        let initial = debian("/bin/aide -c /etc/aide/aide.conf -i").with("/usr/bin/aide", program(""));
+        assert_eq!(job(&initial), Err("AIDE is started, and not to compare".into()));
+    }
+
+    #[test]
+    fn a_wrapper_names_its_own_and_needs_the_program() {
+        let image = debian("/usr/share/aide/bin/dailyaidecheck --crondaily").file("/etc/aide/aide.conf", "");
+        let image = image.with("/usr/share/aide/bin/dailyaidecheck", program(""));
+        assert_eq!(job(&image), Err("there is no program aide".into()));
+        let image = image.with("/usr/bin/aide", program(""));
+        assert_eq!(job(&image), Ok(Some("/etc/aide/aide.conf".into())));
+        let other = image.file("/etc/default/aide", "CONFIG=\"/etc/other.conf\"\n");
+        assert_eq!(job(&other), Err("its configuration /etc/other.conf does not exist".into()));
+    }
+
+    #[test]
+    fn the_configuration_that_the_job_reads_is_the_one_that_counts() {
+        let image = debian("/usr/bin/aide --config=/etc/b.conf").with("/usr/bin/aide", program("/etc/aide.conf"));
+        let image = image.file("/etc/b.conf", "/x p\n").file("/etc/aide.conf", "/x u\n").file("/etc/aide/aide.conf", "/x g\n");
+        let counts = |image: &MemoryImage| {
+            let target = Target::image(Rootfs::new(image), jiff::civil::date(2026, 1, 1));
+            Facts::gather(target, |_, needs| needs.fact(FactId::Aide)).aide().unwrap().path.to_string()
+        };
+        assert_eq!(counts(&image), "/etc/b.conf");
+        let bare = image.file("/etc/crontab", "");
+        assert_eq!(counts(&bare), "/etc/aide.conf", "that is built in");
+        let debian = bare.with("/usr/bin/aide", program(""));
+        assert_eq!(counts(&debian), "/etc/aide/aide.conf", "that of the distribution");
+    }
+
+    #[test]
+    fn what_stands_behind_a_percent_sign_is_input() {
+        let image = debian("/bin/true % ; aide --check").with("/usr/bin/aide", program("/etc/aide.conf"));
+        let target = Target::image(Rootfs::new(&image), jiff::civil::date(2026, 1, 1));
+        let facts = Facts::gather(target, |_, needs| needs.fact(FactId::Aide));
+        assert!(facts.aide().unwrap().jobs.is_empty());
     }
 
     #[test]

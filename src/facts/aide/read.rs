@@ -35,7 +35,8 @@ struct Reader<'i> {
 
 pub(super) fn read(root: Rootfs<'_>, path: &ImagePath) -> Fact<Aide> {
     let (rules, doubts, options) = (Vec::new(), Vec::new(), BTreeMap::new());
-    let aide = Aide { path: path.clone(), present: true, rules, refused: None, doubts, options };
+    let (jobs, job_doubts) = (Vec::new(), Vec::new());
+    let aide = Aide { jobs, job_doubts, path: path.clone(), present: true, rules, refused: None, doubts, options };
     let mut reader = Reader { root, aide, groups: Groups::built_in(), variables: BTreeMap::new(), files: 0, is_full: false };
     let content = root.read(path).map_err(|error| Unreadable::reading(path, &error))?;
     reader.content(path, &content, 0);

@@ -101,6 +101,66 @@ pub fn parse(content: &[u8]) -> Vec<Step> {
     script.steps
 }
 
+/// The words of every command, in order, up to an `exit`, a `return` or an `exec` that certainly comes; those in pipes, subshells and functions
+/// too. Quotes are taken off, and expansions stay as they are written.
+#[must_use]
+pub fn commands(content: &[u8]) -> Vec<Vec<String>> {
+    let text = String::from_utf8_lossy(content);
+    let (mut found, mut words) = (Vec::new(), Vec::<String>::new());
+    let (mut depth, mut parentheses, mut behind) = (0_usize, 0_usize, false);
+    for (_, token) in tokens(&text) {
+        let sign = match token {
+            Token::Word(word) => {
+                if words.is_empty() && !word.quoted {
+                    match word.text.as_str() {
+                        "if" | "while" | "until" | "{" => depth += 1,
+                        "fi" | "done" | "esac" | "}" => depth = depth.saturating_sub(1),
+                        "then" | "else" | "elif" | "do" | "!" | "time" => {}
+                        _ => {
+                            depth += usize::from(["for", "case", "select"].contains(&word.text.as_str()));
+                            words.push(word.text);
+                        }
+                    }
+                } else {
+                    words.push(word.text);
+                }
+                continue;
+            }
+            Token::Sign(sign) => sign,
+            Token::Newline => ";",
+        };
+        // The name of a function, or a pattern of `case`.
+        if (sign == "(" && !words.is_empty()) || (sign == ")" && parentheses == 0) {
+            words.clear();
+        }
+        let ends = depth == 0 && parentheses == 0 && !behind;
+        match sign {
+            "(" => parentheses += 1,
+            ")" => parentheses = parentheses.saturating_sub(1),
+            _ => {}
+        }
+        // `&&` at the end of a line goes on in the next.
+        behind = matches!(sign, "&&" | "||" | "|") || (behind && words.is_empty());
+        if words.is_empty() {
+            continue;
+        }
+        // `exec` alone only changes where output goes.
+        let leaves = match words.first().map(String::as_str) {
+            Some("exit" | "return") => true,
+            Some("exec") => words.len() > 1,
+            _ => false,
+        };
+        found.push(std::mem::take(&mut words));
+        if ends && leaves {
+            return found;
+        }
+    }
+    if !words.is_empty() {
+        found.push(words);
+    }
+    found
+}
+
 /// How far the definition of a function has been read.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 enum Defining {

@@ -96,3 +96,16 @@ proptest::proptest! {
         let _ = parse(content.as_bytes());
     }
 }
+
+#[test]
+fn the_commands_of_a_script() {
+    let words = |text: &str| -> Vec<String> { commands(text.as_bytes()).iter().map(|words| words.join(" ")).collect() };
+    assert_eq!(words("if [ -x /a ]; then\n  /a 'b c' | mail # /d\nfi\n"), ["[ -x /a ]", "/a b c", "mail"]);
+    assert_eq!(
+        words("f() { a; }\ncase $1 in b) c ;; esac"),
+        ["a", "c"],
+        "neither the name of a function nor a pattern is a command"
+    );
+    assert_eq!(words("[ -d /x ] && exit 0\na\nexit\nb\n"), ["[ -d /x ]", "exit 0", "a", "exit"]);
+    assert_eq!(words("exec 2>/dev/null\n(exit 1)\nexec a\nb"), ["exec", "exit 1", "exec a"]);
+}
