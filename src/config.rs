@@ -74,7 +74,7 @@ pub struct BenchmarkConfig {
     pub level: Option<u8>,
     /// The profile.
     pub profile: Option<String>,
-    /// Values for parameters, by rule and parameter: `values.ssh-max-auth-tries.max = 3`.
+    /// Values for parameters, by rule and parameter: `values.ssh-max-auth-tries.value = 3`.
     #[serde(default)]
     pub values: BTreeMap<String, BTreeMap<String, Value>>,
 }

@@ -178,7 +178,8 @@ impl JsonSchema for Pattern {
         "Pattern".into()
     }
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        json_schema!({ "type": "string", "format": "regex" })
+        // No `"format": "regex"`: that means ECMA-262, which refuses what Rust's expressions allow, such as `(?i)`.
+        json_schema!({ "type": "string" })
     }
 }
 

@@ -67,7 +67,8 @@ pub(super) fn no_such<'k>(what: &str, name: &str, known: impl Iterator<Item = &'
     let (mut count, name) = (0, printable(name.as_bytes()));
     let meant =
         nearest(&name, known.inspect(|_| count += 1)).map(|near| format!("did you mean '{near}'?   ")).unwrap_or_default();
-    format!("no {what} is called '{name}'\n  {meant}`{listing}` shows all {count}")
+    let all = if count == 1 { "the only one".to_owned() } else { format!("all {count}") };
+    format!("no {what} is called '{name}'\n  {meant}`{listing}` shows {all}")
 }
 
 /// The id of [`only_own`].

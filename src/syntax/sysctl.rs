@@ -37,10 +37,18 @@ pub fn parse(content: &[u8]) -> Vec<Assignment> {
             if line.len() > MAX_LINE {
                 return found;
             }
-            found.extend(assignment(number, line.trim_ascii()));
+            found.extend(assignment(number, trim(line)));
         }
     }
     found
+}
+
+/// Without the blanks around it that systemd takes away (`WHITESPACE`): no form feed, which makes a name another one.
+fn trim(text: &[u8]) -> &[u8] {
+    let blank = |byte: &u8| b" \t\n\r".contains(byte);
+    let start = text.iter().position(|byte| !blank(byte)).unwrap_or(text.len());
+    let end = text.iter().rposition(|byte| !blank(byte)).map_or(start, |last| last + 1);
+    text.get(start..end).unwrap_or_default()
 }
 
 fn assignment(line: u32, text: &[u8]) -> Option<Assignment> {
@@ -65,7 +73,7 @@ fn assignment(line: u32, text: &[u8]) -> Option<Assignment> {
 /// `net.ipv4.conf.eth0/1.forwarding` and `net/ipv4/conf/eth0.1/forwarding` are the same.
 #[must_use]
 pub fn normalise(key: &[u8]) -> Vec<u8> {
-    let key = key.trim_ascii();
+    let key = trim(key);
     let swap = key.iter().find(|byte| b"/.".contains(byte)) == Some(&b'.');
     let swapped = key.iter().map(|&byte| match byte {
         b'.' if swap => b'/',
@@ -104,6 +112,12 @@ mod tests {
         assert_eq!(normalise(b"net.ipv4.conf.eth0/1.forwarding"), b"net/ipv4/conf/eth0.1/forwarding");
         assert_eq!(normalise(b"net/ipv4/conf/eth0.1/forwarding"), b"net/ipv4/conf/eth0.1/forwarding");
         assert_eq!(normalise(b" /kernel//x/ "), b"kernel/x");
+    }
+
+    #[test]
+    fn a_form_feed_is_part_of_a_name() {
+        assert_eq!(parse(b"\x0ca.b=1\n")[0].key, b"\x0ca/b");
+        assert_eq!(parse(b" a.b =1\n")[0].key, b"a/b");
     }
 
     #[test]

@@ -168,7 +168,7 @@ fn setting(text: &str) -> Result<Setting, String> {
         Some(((rule, param), value)) if !rule.is_empty() && !param.is_empty() => {
             Ok(Setting { rule: rule.into(), param: param.into(), value: value.into() })
         }
-        _ => Err("it has to be RULE.PARAM=VALUE, such as ssh-max-auth-tries.max=3".into()),
+        _ => Err("it has to be RULE.PARAM=VALUE, such as ssh-max-auth-tries.value=3".into()),
     }
 }
 
@@ -206,8 +206,8 @@ fn formats() -> impl TypedValueParser<Value = Format> {
 fn format_named(name: &str) -> Result<Format, String> {
     Format::ALL.into_iter().find(|format| format.name() == name).ok_or_else(|| {
         let names = Format::ALL.map(Format::name);
-        let near = nearest(name, names).map(|near| format!("; did you mean '{near}'?")).unwrap_or_default();
-        format!("no format is called '{name}'{near} There are {}", names.join(", "))
+        let near = nearest(name, names).map(|near| format!("; perhaps '{near}' is meant")).unwrap_or_default();
+        format!("no format is called '{name}'{near}. There are {}", names.join(", "))
     })
 }
 

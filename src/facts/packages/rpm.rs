@@ -1,13 +1,17 @@
 //! rpm's database, in the place and format that the image's rpm uses.
 
 use super::{Family, Found, Package, Packages, State, Unreadable};
-use crate::image::Rootfs;
-use crate::path::ImagePath;
+use crate::image::{ReadError, Rootfs};
+use crate::path::{ImagePath, printable};
 use crate::syntax::rpm_header::{File, Header};
 use crate::syntax::rpmdb::{self, Format};
 
 /// Where distributions keep it; the second is often a link to the first, the third is of images under rpm-ostree.
 const DIRECTORIES: [&str; 3] = ["/usr/lib/sysimage/rpm", "/var/lib/rpm", "/usr/share/rpm"];
+
+/// Where the administrator and packages set macros; the value of this one is the directory of the database (`rpm(8)`, "MACRO FILES").
+const MACROS: [&str; 3] = ["/usr/lib/rpm/macros.d/macros.*", "/etc/rpm/macros.*", "/etc/rpm/macros"];
+const DBPATH: &[u8] = b"%_dbpath";
 
 /// A trusted key, which rpm stores as if it were a package.
 pub(super) const KEY: &str = "gpg-pubkey";
@@ -21,8 +25,39 @@ pub(super) fn read(root: Rootfs<'_>) -> Found {
         Err(why) => Found::Damaged(why),
         Ok(Place::Nowhere) => Found::Nothing,
         Ok(Place::Empty(directory)) => Found::Hollow(Unreadable::at(&directory, "there is no package database in it")),
-        Ok(Place::Database(format, path)) => packages(root, format, &path).map_or_else(Found::Damaged, Found::list),
+        Ok(Place::Database(format, path)) => {
+            moved(root).and_then(|()| packages(root, format, &path)).map_or_else(Found::Damaged, Found::list)
+        }
     }
+}
+
+/// A macro may keep the database elsewhere; then what lies in the usual places is an old one. Macros are not expanded here.
+fn moved(root: Rootfs<'_>) -> Result<(), Unreadable> {
+    for pattern in MACROS {
+        let paths = root.glob(pattern).map_err(|error| Unreadable::reading(&ImagePath::new(pattern), &error))?;
+        for path in paths {
+            let content = match root.read(&path) {
+                Ok(content) => content,
+                Err(error) if error.is_absent() => continue,
+                Err(ReadError::Kind { .. }) => continue,
+                Err(error) => return Err(Unreadable::reading(&path, &error)),
+            };
+            for (line, text) in (1..).zip(content.split(|&byte| byte == b'\n')) {
+                let Some(value) =
+                    text.trim_ascii().strip_prefix(DBPATH).filter(|value| value.starts_with(b" ") || value.starts_with(b"\t"))
+                else {
+                    continue;
+                };
+                let value = value.trim_ascii().trim_ascii_end();
+                let value = value.strip_prefix(b"%{_var}/").map_or(value.to_vec(), |rest| [b"/var/", rest].concat());
+                if !DIRECTORIES.iter().any(|directory| directory.as_bytes() == value) {
+                    let reason = format!("rpm keeps its database in {}, which is not read", printable(&value));
+                    return Err(Unreadable::at_line(&path, line, reason));
+                }
+            }
+        }
+    }
+    Ok(())
 }
 
 enum Place {

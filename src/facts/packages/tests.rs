@@ -52,6 +52,16 @@ fn rpm_package(name: &str) -> Vec<u8> {
 }
 
 #[test]
+fn a_macro_that_moves_rpms_database_leaves_the_packages_unknown() {
+    let image = |macros: &str| {
+        let image = MemoryImage::new().file("/etc/os-release", "ID=amzn\n").file("/etc/rpm/macros", macros);
+        gathered(&image.file("/var/lib/rpm/Packages", berkeley_db(&rpm_package("sudo"))))
+    };
+    assert!(image("%_dbpath_x /opt\n#%_dbpath /opt\n%_dbpath\t%{_var}/lib/rpm\n").is_ok());
+    assert!(image("%_x 1\n%_dbpath /opt/rpm\n").unwrap_err().to_string().contains("/opt/rpm"));
+}
+
+#[test]
 fn a_name_in_capitals_is_the_same_name() {
     let status = stanza("Telnet", "install ok installed");
     let image = MemoryImage::new().file("/etc/os-release", "ID=debian\n").file("/var/lib/dpkg/status", status);

@@ -10,7 +10,7 @@ mod kernel;
 mod layer;
 
 use super::drop_ins;
-use super::units::Start;
+use super::units::{Start, Value};
 use super::{Fact, Facts, Unreadable};
 use crate::image::{ReadError, Rootfs};
 use crate::path::{ImagePath, printable};
@@ -88,6 +88,22 @@ fn stopped(facts: &Facts<'_>) -> Fact<Option<Unreadable>> {
     };
     if let Some(unmet) = units.unmet_condition(SERVICE)? {
         return Ok(Some(says(&unmet.path, Some(unmet.line), &unmet.text)));
+    }
+    // `systemd.exec(5)`: /proc/sys is then for reading only, or belongs to somebody else.
+    let is_true = |text: &str| ["1", "yes", "y", "true", "t", "on"].iter().any(|word| word.eq_ignore_ascii_case(text));
+    for (key, lets) in [("ProtectKernelTunables", false), ("DynamicUser", false), ("User", true)] {
+        if let Some(value) = units.property(SERVICE, "Service", key)?.pop()
+            && (if lets { !matches!(value.text.as_str(), "root" | "0") } else { is_true(&value.text) })
+        {
+            return Ok(Some(says(&value.path, Some(value.line), &format!("{key}={}", value.text))));
+        }
+    }
+    for key in ["ExecStartPre", "ExecStartPost"] {
+        let sets = |value: &Value| value.text.contains("sysctl") || value.text.contains("/proc/sys");
+        if let Some(value) = units.property(SERVICE, "Service", key)?.into_iter().find(sets) {
+            let reason = format!("{key}={} may set other values, which is not followed", printable(value.text.as_bytes()));
+            return Err(Unreadable::at_line(&value.path, value.line, reason));
+        }
     }
     if let Some(found) = units.hindrance(SERVICE)? {
         let why = says(&found.path, found.line, &found.found);
@@ -304,6 +320,15 @@ mod tests {
         assert!(sysctl(&with("[Unit]\nConditionPathExists=/nonexist\n")).stopped.unwrap().reason.contains("/nonexist"));
         assert!(sysctl(&with("[Service]\nExecStart=\nExecStart=/bin/true\n")).stopped.is_some());
         assert_eq!(value(&with("[Service]\nExecStart=\n"), "a/b"), None);
+        for (line, stops) in [
+            ("ProtectKernelTunables=yes", true),
+            ("ProtectKernelTunables=no", false),
+            ("User=nobody", true),
+            ("User=root", false),
+            ("DynamicUser=on", true),
+        ] {
+            assert_eq!(sysctl(&with(&format!("[Service]\n{line}\n"))).stopped.is_some(), stops, "{line}");
+        }
     }
 
     fn with_ufw(enabled: &str) -> MemoryImage {
