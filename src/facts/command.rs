@@ -10,7 +10,8 @@ use super::units::Value;
 use super::{Fact, Facts, Unreadable};
 use crate::image::Rootfs;
 use crate::path::{ImagePath, printable};
-use crate::syntax::{environment_file, sshd_config, systemd_unit};
+use crate::syntax::environment_file::{self, Comment};
+use crate::syntax::{sshd_config, systemd_unit};
 
 /// Words of a command; more are no command that a unit has.
 const MAX_WORDS: usize = 1_000;
@@ -162,17 +163,14 @@ fn set(variables: &mut Variables, assignment: &[u8], path: &ImagePath, line: u32
     variables.insert(printable(name), Word { text: value.to_vec(), path: path.clone(), line });
 }
 
-/// A file of variables; one that is not there is an empty one, since whether its unit then fails is not what is asked here.
+/// A file of variables; one that is not there, or that systemd refuses, is an empty one, since whether its unit then fails is not what is
+/// asked here.
 fn read(root: Rootfs<'_>, pattern: &str, variables: &mut Variables) -> Fact<()> {
     let paths = root.glob(pattern).map_err(|error| Unreadable::reading(&ImagePath::new(pattern), &error))?;
     for path in paths {
         match root.read(&path) {
             Ok(content) => {
-                let depends = |line| {
-                    let reason = "whether this line is part of the comment before it depends on the version of systemd";
-                    Unreadable::at_line(&path, line, reason)
-                };
-                for assignment in environment_file::parse(&content).map_err(depends)? {
+                for assignment in assignments(root, &path, &content)?.into_iter().flatten() {
                     let word = Word { text: assignment.value, path: path.clone(), line: assignment.line };
                     variables.insert(printable(&assignment.name), word);
                 }
@@ -182,6 +180,44 @@ fn read(root: Rootfs<'_>, pattern: &str, variables: &mut Variables) -> Fact<()> 
         }
     }
     Ok(())
+}
+
+/// The variables of a file as the systemd of the image reads it; which one that is only matters where the two readings differ.
+fn assignments(root: Rootfs<'_>, path: &ImagePath, content: &[u8]) -> Fact<Option<Vec<environment_file::Assignment>>> {
+    let [old, new] = [Comment::GoesOn, Comment::Ends].map(|comment| environment_file::parse(content, comment));
+    if old == new {
+        return Ok(new);
+    }
+    match systemd_version(root) {
+        Some(version) => Ok(if version < COMMENTS_END { old } else { new }),
+        None => {
+            let reason = "a comment ends in a backslash, and whether the next line counts depends on the version of systemd";
+            Err(Unreadable::at(path, reason.to_owned()))
+        }
+    }
+}
+
+/// The first version of systemd in which a comment ends with its line whatever it ends in.
+const COMMENTS_END: u32 = 254;
+/// systemd's own library has the version in its name; where distributions have it.
+const OWN_LIBRARY: [&str; 5] = [
+    "/usr/lib/systemd/libsystemd-shared-*.so",
+    "/usr/lib64/systemd/libsystemd-shared-*.so",
+    "/usr/lib/*/systemd/libsystemd-shared-*.so",
+    "/lib/systemd/libsystemd-shared-*.so",
+    "/lib/*/systemd/libsystemd-shared-*.so",
+];
+
+/// The version of systemd; nothing where there is none or more than one.
+fn systemd_version(root: Rootfs<'_>) -> Option<u32> {
+    let paths = OWN_LIBRARY.iter().filter_map(|pattern| root.glob(pattern).ok()).flatten();
+    let version = |path: ImagePath| -> Option<u32> {
+        let name = String::from_utf8(path.file_name().to_vec()).ok()?;
+        let rest = name.strip_prefix("libsystemd-shared-")?;
+        rest.split(|one: char| !one.is_ascii_digit()).next()?.parse().ok()
+    };
+    let versions: Option<std::collections::BTreeSet<u32>> = paths.map(version).collect();
+    versions.filter(|versions| versions.len() == 1)?.pop_first()
 }
 
 /// Words as systemd splits them: at blanks, quoted by `'` or `"`. What is not closed is taken as it stands.
@@ -202,7 +238,7 @@ fn expand(command: &[u8], path: &ImagePath, line: u32, variables: &Variables) ->
         match whole {
             Some(name) => {
                 if let Some(value) = variables.get(&name) {
-                    let more = split(&value.text).into_iter().take(MAX_WORDS);
+                    let more = environment_file::words(&value.text).into_iter().take(MAX_WORDS);
                     words.extend(more.map(|text| Word { text, path: value.path.clone(), line: value.line }));
                 }
             }

@@ -14,7 +14,7 @@ pub struct Assignment {
 
 /// What a comment does that ends in a backslash.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Comment {
+pub enum Comment {
     /// It goes on in the next line: before systemd 254.
     GoesOn,
     /// It ends.
@@ -35,23 +35,22 @@ enum State {
     CommentEscape,
 }
 
-/// All assignments, in order; the last of a name counts.
-///
-/// # Errors
-/// The line that depends on the version of systemd: it follows a comment that ends in a backslash.
-pub fn parse(content: &[u8]) -> Result<Vec<Assignment>, u32> {
-    let (older, newer) = (read(content, Comment::GoesOn), read(content, Comment::Ends));
-    if older == newer {
-        return Ok(newer);
+/// All assignments, in order; the last of a name counts. Nothing where systemd refuses the whole file: one with a NUL byte
+/// (`read_full_stream_full()`), or with a name or a value that is not UTF-8 (`check_utf8ness_and_warn()`).
+#[must_use]
+pub fn parse(content: &[u8], comment: Comment) -> Option<Vec<Assignment>> {
+    if content.contains(&0) {
+        return None;
     }
-    let differs = newer.iter().find(|assignment| !older.contains(assignment)).or(newer.first());
-    Err(differs.map_or(1, |assignment| assignment.line))
+    let found = read(content, comment);
+    let is_text = |text: &[u8]| std::str::from_utf8(text).is_ok();
+    found.iter().all(|one| is_text(&one.name) && is_text(&one.value)).then_some(found)
 }
 
 fn read(content: &[u8], comment: Comment) -> Vec<Assignment> {
     let mut reader = Reader { found: Vec::new(), start: 1, name: Vec::new(), value: Vec::new(), kept: 0 };
     let (mut state, mut line) = (State::BeforeName, 1_u32);
-    for &byte in content.iter().take_while(|&&byte| byte != 0) {
+    for &byte in content {
         let ends = matches!(byte, b'\n' | b'\r');
         let is_blank = ends || matches!(byte, b' ' | b'\t');
         state = match state {
@@ -143,6 +142,30 @@ impl Reader {
     }
 }
 
+/// The words of a variable that stands for several (`$NAME` in `ExecStart=`): parted by white space, quoted by `'` or `"`, a backslash before
+/// anything stands for that. A quote that stays open ends with the text (`replace_env_argv()`, `EXTRACT_UNQUOTE | EXTRACT_RELAX`).
+#[must_use]
+pub fn words(value: &[u8]) -> Vec<Vec<u8>> {
+    let mut found = Vec::new();
+    let mut word: Option<Vec<u8>> = None;
+    let mut quote = None;
+    let mut bytes = value.iter().copied();
+    while let Some(byte) = bytes.next() {
+        match (quote, byte) {
+            (_, b'\\') => word.get_or_insert_default().extend(bytes.next()),
+            (Some(open), close) if open == close => quote = None,
+            (None, b'\'' | b'"') => {
+                quote = Some(byte);
+                word.get_or_insert_default();
+            }
+            (None, blank) if matches!(blank, b' ' | b'\t' | b'\n' | b'\r') => found.extend(word.take()),
+            (_, plain) => word.get_or_insert_default().push(plain),
+        }
+    }
+    found.extend(word);
+    found
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -150,7 +173,7 @@ mod tests {
 
     fn pairs(text: &str) -> Vec<(String, String)> {
         let text_of = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-        parse(text.as_bytes()).unwrap().iter().map(|found| (text_of(&found.name), text_of(&found.value))).collect()
+        parse(text.as_bytes(), Comment::Ends).unwrap().iter().map(|found| (text_of(&found.name), text_of(&found.value))).collect()
     }
 
     #[test]
@@ -176,20 +199,38 @@ mod tests {
     fn a_carriage_return_ends_a_line_and_what_has_no_sign_is_passed_over() {
         assert_eq!(pairs("X=1\rA=2\r"), [("X".into(), "1".into()), ("A".into(), "2".into())]);
         assert_eq!(pairs("word\n# A=1\n; A=2\n  A=3\n"), [("A".into(), "3".into())]);
-        assert_eq!(parse(b"\n\nA=1\n").unwrap()[0].line, 3);
+        assert_eq!(parse(b"\n\nA=1\n", Comment::Ends).unwrap()[0].line, 3);
         assert_eq!(pairs("export A=1\n"), [("export A".into(), "1".into())]);
     }
 
     #[test]
     fn a_comment_that_ends_in_a_backslash_depends_on_the_version() {
-        assert_eq!(parse(b"# x \\\nA=1\n"), Err(2));
-        assert!(parse(b"# x \\\n# A=1\nB=2\n").is_ok());
+        let content = b"# x \\\nA=1\n;y\nB=2\n";
+        assert_eq!(parse(content, Comment::GoesOn).unwrap().len(), 1);
+        assert_eq!(parse(content, Comment::Ends).unwrap().len(), 2);
+    }
+
+    #[test]
+    fn a_file_that_systemd_refuses_says_nothing() {
+        for content in [&b"A=1\nB=\0\n"[..], b"A=1\nB=\xff\n", b"A=1\n\xff="] {
+            assert_eq!(parse(content, Comment::Ends), None);
+        }
+        assert_eq!(parse(b"A=1\n# \xff\n\xff\n", Comment::Ends).unwrap().len(), 1, "what is no variable is not looked at");
+    }
+
+    #[test]
+    fn a_variable_becomes_words() {
+        let words = |text: &str| -> Vec<String> {
+            words(text.as_bytes()).into_iter().map(|word| String::from_utf8(word).unwrap()).collect()
+        };
+        assert_eq!(words("-4\n-x\t'a b'\"c\" \\-d # e"), ["-4", "-x", "a bc", "-d", "#", "e"]);
+        assert_eq!(words("'' 'open x"), ["", "open x"]);
     }
 
     proptest! {
         #[test]
         fn never_panics(text in "[A=b \\\\\"'#;\n\r]{0,40}") {
-            let _ = parse(text.as_bytes());
+            let _ = (parse(text.as_bytes(), Comment::GoesOn), words(text.as_bytes()));
         }
     }
 }

@@ -301,6 +301,53 @@ mod tests {
     }
 
     #[test]
+    fn its_file_of_variables_is_read_as_systemd_reads_it() {
+        for content in [
+            "SSHD_OPTS=-4 \\\n-oPermitRootLogin=yes\n",
+            "SSHD_OPTS=\"-4 \\\n-oPermitRootLogin=yes\"\n",
+            "SSHD_OPTS=\"-4\n-oPermitRootLogin=yes\"\n",
+            "SSHD_OPTS='-4\n-oPermitRootLogin=yes'\n",
+            "SSHD_OPTS =-oPermitRootLogin=yes\n",
+            "X=1\rSSHD_OPTS=-oPermitRootLogin=yes\r",
+            "SSHD_OPTS=\"-D\n-oPermitRootLogin=yes\"\n",
+            "SSHD_OPTS=-oPermit\\\nRootLogin=yes\n",
+        ] {
+            assert_eq!(shown(&with_ssh().file("/etc/default/ssh", content)), "ssh.service PermitRootLogin=yes", "{content:?}");
+        }
+        for content in ["SSHD_OPTS=-oX=1\0\n", "export SSHD_OPTS=-oX=1\n"] {
+            assert_eq!(shown(&with_ssh().file("/etc/default/ssh", content)), "ssh.service ", "{content:?}");
+        }
+    }
+
+    #[test]
+    fn a_comment_with_a_backslash_at_its_end() {
+        let image = with_ssh().file("/etc/default/ssh", "# x \\\nSSHD_OPTS=-oX=1\n");
+        assert!(shown(&image).starts_with("/etc/default/ssh:0: a comment ends in a backslash"), "{}", shown(&image));
+        let with = |library: &str| shown(&image.clone().file(library, ""));
+        assert_eq!(with("/usr/lib/x86_64-linux-gnu/systemd/libsystemd-shared-252.so"), "ssh.service ");
+        assert_eq!(with("/usr/lib64/systemd/libsystemd-shared-252.23-2.amzn2023.so"), "ssh.service ");
+        assert_eq!(with("/usr/lib/systemd/libsystemd-shared-254.so"), "ssh.service X=1");
+        let both = image.clone().file("/usr/lib/systemd/libsystemd-shared-254.so", "");
+        assert!(shown(&both.file("/usr/lib/systemd/libsystemd-shared-252.so", "")).contains("depends on the version"));
+    }
+
+    #[test]
+    fn variables_of_the_manager_and_those_that_are_taken_away() {
+        let manager = |text: &str| with_ssh().file("/etc/systemd/system.conf", text);
+        let image = manager("[Manager]\nDefaultEnvironment=A=1 \"SSHD_OPTS=-oX=1\"\n");
+        assert_eq!(shown(&image), "ssh.service X=1");
+        assert_eq!(shown(&image.clone().file("/etc/default/ssh", "SSHD_OPTS=\n")), "ssh.service ");
+        let cleared = image.clone().file("/usr/lib/systemd/system.conf.d/x.conf", "[Manager]\nDefaultEnvironment=\n");
+        assert_eq!(shown(&cleared), "ssh.service ");
+        assert_eq!(shown(&manager("DefaultEnvironment=SSHD_OPTS=-oX=1\n")), "ssh.service ", "in no section");
+        let drop_in =
+            |text: &str| shown(&image.clone().file("/etc/systemd/system/ssh.service.d/x.conf", format!("[Service]\n{text}\n")));
+        assert_eq!(drop_in("UnsetEnvironment=SSHD_OPTS"), "ssh.service ");
+        assert_eq!(drop_in("UnsetEnvironment=SSHD_OPTS=-oX=1"), "ssh.service ");
+        assert_eq!(drop_in("UnsetEnvironment=SSHD_OPTS=-oX=2 B"), "ssh.service X=1");
+    }
+
+    #[test]
     fn a_name_for_the_program_is_no_operand() {
         let shown = with_drop_in("ExecStart=\nExecStart=@/usr/sbin/sshd sshd -D -oPermitRootLogin=yes");
         assert_eq!(shown, "ssh.service PermitRootLogin=yes");
