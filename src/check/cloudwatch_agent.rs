@@ -15,7 +15,7 @@ use crate::path::ImagePath;
 /// The CloudWatch agent has a configuration that it can read, and collects what is asked for.
 ///
 /// The agent merges `amazon-cloudwatch-agent.json` and the files of `amazon-cloudwatch-agent.d`; one that is no JSON keeps it from starting. Where only the
-/// TOML is left that it made of them, that counts.
+/// TOML is left that it made of them, that counts; beside them it has to be TOML at least.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct CloudwatchAgent {
@@ -36,7 +36,17 @@ impl Kind for CloudwatchAgent {
         let (mut files, mut is_made): (Vec<&FileFact>, bool) = (Vec::new(), false);
         for pattern in [MAIN, PARTS, MADE] {
             match facts.contents(pattern) {
-                Ok(_) if pattern == MADE && !files.is_empty() => {}
+                Ok(found) if pattern == MADE && !files.is_empty() => {
+                    for file in found {
+                        let content = match &file.content {
+                            Ok(content) => content,
+                            Err(unreadable) => return Ok(unknown(unreadable)),
+                        };
+                        if let Err((line, why)) = of_toml(content) {
+                            return Ok(broken(file, line, &why));
+                        }
+                    }
+                }
                 Ok(found) => {
                     is_made = pattern == MADE;
                     files.extend(found);
@@ -57,11 +67,7 @@ impl Kind for CloudwatchAgent {
             let found = if is_made { of_toml(content) } else { of_json(content) };
             match found {
                 Ok(sections) => collected.extend(sections),
-                Err((line, why)) => {
-                    let evidence =
-                        Evidence::at(&file.path).line_opt(line).found(why).expected("a configuration the agent can read");
-                    return Ok(Outcome::fail(vec![evidence]));
-                }
+                Err((line, why)) => return Ok(broken(file, line, &why)),
             }
         }
         let first = files.first().map_or_else(|| ImagePath::new(MAIN), |file| file.path.clone());
@@ -85,6 +91,11 @@ impl Kind for CloudwatchAgent {
     }
 }
 
+fn broken(file: &FileFact, line: Option<u32>, why: &str) -> Outcome {
+    let evidence = Evidence::at(&file.path).line_opt(line).found(why);
+    Outcome::fail(vec![evidence.expected("a configuration the agent can read")])
+}
+
 /// Why a file cannot be read, and on which line. Nothing of its content is in it.
 type Broken = (Option<u32>, String);
 
@@ -101,7 +112,7 @@ fn of_json(content: &[u8]) -> Result<Vec<&'static str>, Broken> {
         return Err((None, "no object in JSON".to_owned()));
     }
     let holds = |section: &str, key: &str| match value.get(section).and_then(|section| section.get(key)) {
-        Some(Value::Object(entries)) => !entries.is_empty(),
+        Some(Value::Object(entries)) => entries.iter().any(|(name, entry)| collects(name, entry)),
         _ => false,
     };
     let ways = [
@@ -111,6 +122,25 @@ fn of_json(content: &[u8]) -> Result<Vec<&'static str>, Broken> {
         ("traces", "traces_collected"),
     ];
     Ok(ways.into_iter().filter(|(section, key)| holds(section, key)).map(|(section, _)| section).collect())
+}
+
+/// Collectors without a list of their own to begin with: they take nothing that is not named.
+const WITH_LIST: [&str; 3] = ["files", "journald", "windows_events"];
+const WITH_MEASUREMENT: [&str; 10] =
+    ["cpu", "disk", "diskio", "mem", "net", "netstat", "nvidia_gpu", "processes", "procstat", "swap"];
+
+/// Whether a collector takes anything: what it names is not an empty list, and is there where nothing is taken by default.
+fn collects(name: &str, entry: &Value) -> bool {
+    if let Value::Array(several) = entry {
+        return several.iter().any(|one| !one.is_array() && collects(name, one));
+    }
+    let Value::Object(settings) = entry else { return false };
+    let names = |key: &str, required: bool| match settings.get(key) {
+        Some(Value::Array(named)) => !named.is_empty(),
+        Some(_) => false,
+        None => !required,
+    };
+    names("collect_list", WITH_LIST.contains(&name)) && names("measurement", WITH_MEASUREMENT.contains(&name))
 }
 
 /// The same of what the agent made of it: where it sends something.

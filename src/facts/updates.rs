@@ -5,6 +5,8 @@
 
 use std::collections::BTreeMap;
 
+use regex::RegexBuilder;
+
 use super::packages::{Family, State};
 use super::units::Start;
 use super::{Fact, Facts, Unreadable};
@@ -85,6 +87,9 @@ fn apt(facts: &Facts<'_>) -> Fact<Updater> {
             return Ok(off(&format!("{timer} does not start"), &path, None));
         }
     }
+    if let Some((path, line, words)) = settings.withheld()? {
+        return Ok(off(words, path, Some(line)));
+    }
     let place = settings.get("unattended-upgrade").map(|(path, line, _)| (path.clone(), Some(*line)));
     let (path, line) = place.unwrap_or((main, None));
     Ok(Updater { on: true, found: "unattended-upgrades installs updates".to_owned(), path, line })
@@ -96,8 +101,28 @@ fn is_never(value: &str) -> bool {
     value.is_empty() || value.parse::<u64>() == Ok(0)
 }
 
-/// `APT::Periodic` by name without that; the last of a name counts.
-struct Apt(BTreeMap<String, (ImagePath, u32, String)>);
+/// Where something is set, and to what.
+type Placed = (ImagePath, u32, String);
+
+/// What decides on updates.
+#[derive(Default)]
+struct Apt {
+    /// `APT::Periodic` by name without that; the last of a name counts.
+    periodic: BTreeMap<String, Placed>,
+    /// The lists of `Unattended-Upgrade` by name without that.
+    lists: BTreeMap<&'static str, Vec<Placed>>,
+    /// Where the origins were cleared last.
+    cleared: Option<(ImagePath, u32)>,
+}
+
+/// From where unattended-upgrades takes packages, and which it leaves alone.
+const LISTS: [&str; 3] = ["allowed-origins", "origins-pattern", "package-blacklist"];
+
+/// Names of packages that no two patterns of a real list fit: what fits all of them is taken to fit every name.
+const SAMPLES: [&str; 5] = ["0ad", "libc6", "linux-image-amd64", "openssl", "zlib1g"];
+
+/// A pattern of names is short; one that needs more than this is none of a real list.
+const MAX_REGEX: usize = 128 << 10;
 
 impl Apt {
     /// The files in the order apt reads them: those of the folder by name, then the main one (`apt.conf(5)`). Names with other endings than
@@ -116,28 +141,74 @@ impl Apt {
         };
         let mut files: Vec<ImagePath> = names.iter().filter(|name| counts(name)).map(|name| folder.join(name)).collect();
         files.push(ImagePath::new("/etc/apt/apt.conf"));
-        let mut found = BTreeMap::new();
+        let mut found = Self::default();
         for path in files {
             let Some(content) = read(root, &path)? else { continue };
             for setting in apt_conf::parse(&content) {
-                let Some(name) = setting.name.strip_prefix("apt::periodic::") else {
-                    if setting.name == "apt::periodic" && setting.value.is_none() {
-                        found.clear();
-                    }
-                    continue;
-                };
-                match setting.value {
-                    Some(value) => found.insert(name.to_owned(), (path.clone(), setting.line, value)),
-                    None => found.remove(name),
-                };
+                found.take(&path, setting);
             }
         }
-        Ok(Self(found))
+        Ok(found)
     }
 
-    fn get(&self, name: &str) -> Option<&(ImagePath, u32, String)> {
-        self.0.get(name)
+    fn take(&mut self, path: &ImagePath, apt_conf::Setting { line, name, value }: apt_conf::Setting) {
+        if let Some(list) =
+            name.strip_prefix("unattended-upgrade::").and_then(|name| LISTS.into_iter().find(|list| *list == name))
+        {
+            match value {
+                Some(value) => self.lists.entry(list).or_default().push((path.clone(), line, value)),
+                None => {
+                    self.lists.remove(list);
+                    if list != "package-blacklist" {
+                        self.cleared = Some((path.clone(), line));
+                    }
+                }
+            }
+        } else if name == "unattended-upgrade" && value.is_none() {
+            self.lists.clear();
+            self.cleared = Some((path.clone(), line));
+        } else if name == "apt::periodic" && value.is_none() {
+            self.periodic.clear();
+        } else if let Some(name) = name.strip_prefix("apt::periodic::") {
+            match value {
+                Some(value) => self.periodic.insert(name.to_owned(), (path.clone(), line, value)),
+                None => self.periodic.remove(name),
+            };
+        }
     }
+
+    fn get(&self, name: &str) -> Option<&Placed> {
+        self.periodic.get(name)
+    }
+
+    fn list(&self, name: &str) -> &[Placed] {
+        self.lists.get(name).map(Vec::as_slice).unwrap_or_default()
+    }
+
+    /// What keeps unattended-upgrades from installing anything: every name is left alone, or no origin with security updates is left after
+    /// they were cleared. A pattern of names is tried from the beginning of the name on (`re.match`).
+    fn withheld(&self) -> Fact<Option<(&ImagePath, u32, &'static str)>> {
+        for (path, line, pattern) in self.list("package-blacklist") {
+            let built = RegexBuilder::new(&format!("^(?:{pattern})")).size_limit(MAX_REGEX).build();
+            let regex = built.map_err(|_| Unreadable::at_line(path, *line, "its regular expression cannot be tried"))?;
+            if SAMPLES.iter().all(|name| regex.is_match(name)) {
+                return Ok(Some((path, *line, "no package is ever updated (Unattended-Upgrade::Package-Blacklist)")));
+            }
+        }
+        let mut origins = self.list("allowed-origins").iter().chain(self.list("origins-pattern"));
+        match &self.cleared {
+            Some((path, line)) if !origins.any(|(_, _, origin)| has_security(origin)) => {
+                Ok(Some((path, *line, "no origin with security updates is left (Unattended-Upgrade::Origins-Pattern)")))
+            }
+            _ => Ok(None),
+        }
+    }
+}
+
+/// Whether an origin has security updates: it says so, or names whose they are and nothing more.
+fn has_security(origin: &str) -> bool {
+    let whose = |part: &str| matches!(part.trim().split_once('='), Some((key, _)) if ["o", "origin"].contains(&key.trim()));
+    origin.to_ascii_lowercase().contains("security") || origin.split(',').all(whose)
 }
 
 /// Timers, whether they install whatever the configuration says, and the configuration.
