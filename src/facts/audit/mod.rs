@@ -18,9 +18,10 @@ pub use taken::Recorded;
 
 use super::units::Value;
 use super::{Fact, Facts, Unreadable};
-use crate::image::Rootfs;
+use crate::image::{FileKind, Rootfs};
 use crate::path::ImagePath;
 use crate::syntax::audit_rules::{Line, parse};
+use crate::syntax::systemd_unit::words;
 
 /// The folder that augenrules merges.
 const FOLDER: &str = "/etc/audit/rules.d";
@@ -125,7 +126,11 @@ fn loader(facts: &Facts<'_>) -> Fact<Loader> {
             let commands = units.property(unit, "Service", key)?;
             let loads = |value: &&Value| value.text.contains("augenrules") || value.text.contains("auditctl");
             if let Some(last) = commands.iter().rfind(loads) {
-                return Ok(if last.text.contains("augenrules") { Loader::Augenrules } else { Loader::Auditctl });
+                let loader = if last.text.contains("augenrules") { Loader::Augenrules } else { Loader::Auditctl };
+                return Ok(match missing(facts.root(), &loader, last)? {
+                    Some(why) => Loader::None(last.path.clone(), why),
+                    None => loader,
+                });
             }
         }
         if silent.is_none()
@@ -137,11 +142,55 @@ fn loader(facts: &Facts<'_>) -> Fact<Loader> {
     Ok(silent.map_or(Loader::Augenrules, |(place, why)| Loader::None(place, why)))
 }
 
+/// systemd's own program. A tree without it is no whole system (an `/etc` alone), and says nothing of the programs that are missing.
+const SYSTEMD: [&str; 2] = ["/usr/lib/systemd/systemd", "/lib/systemd/systemd"];
+/// Where a program is looked for that is not named by its whole path: by systemd, and by the script augenrules.
+const PATH: [&str; 4] = ["/usr/sbin", "/usr/bin", "/sbin", "/bin"];
+
+/// Why nothing is loaded though a command says so: a program that is needed is not there, or is a link to one that does nothing.
+fn missing(root: Rootfs<'_>, loader: &Loader, command: &Value) -> Fact<Option<&'static str>> {
+    if !SYSTEMD.iter().any(|path| root.exists(&ImagePath::new(path)).unwrap_or(false)) {
+        return Ok(None);
+    }
+    let words = words(command.text.trim_start_matches(['@', '-', ':', '+', '!', '|']));
+    let named = words.first().filter(|program| program.starts_with('/')).map(ImagePath::new);
+    let mut needed = Vec::new();
+    if let Loader::Augenrules = loader {
+        needed.push(("augenrules", "there is no augenrules in the image to load the audit rules"));
+    }
+    needed.push(("auditctl", "there is no auditctl in the image to load the audit rules"));
+    for (name, why) in needed {
+        let candidates: Vec<ImagePath> = match named.as_ref().filter(|path| path.file_name() == name.as_bytes()) {
+            Some(path) => vec![path.clone()],
+            None => PATH.iter().map(|dir| ImagePath::new(dir).join(name)).collect(),
+        };
+        if !runs_one(root, &candidates)? {
+            return Ok(Some(why));
+        }
+    }
+    Ok(None)
+}
+
+/// Whether the first of these that can be run at all does something.
+fn runs_one(root: Rootfs<'_>, candidates: &[ImagePath]) -> Fact<bool> {
+    for path in candidates {
+        match root.resolve(path) {
+            Ok(found) if found.metadata.kind == FileKind::File && found.metadata.mode & 0o111 != 0 => {
+                return Ok(!matches!(found.path.file_name(), b"true" | b"false"));
+            }
+            Ok(_) => {}
+            Err(error) if error.is_absent() => {}
+            Err(error) => return Err(Unreadable::reading(path, &error)),
+        }
+    }
+    Ok(false)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::facts::{FactId, Target};
-    use crate::image::{MemoryImage, Rootfs};
+    use crate::image::{Entry, MemoryImage, Rootfs};
 
     /// Where the rules are taken from.
     fn origin(image: &MemoryImage) -> Option<String> {
@@ -170,5 +219,35 @@ mod tests {
         let drop_in = "[Service]\nExecStartPost=\nExecStartPost=/sbin/auditctl -R /etc/audit/audit.rules\n";
         let image = image.file("/etc/systemd/system/auditd.service.d/x.conf", drop_in);
         assert_eq!(origin(&image).as_deref(), Some("/etc/audit/audit.rules"));
+    }
+
+    #[test]
+    fn without_its_programs_nothing_loads_them() {
+        let unit = |command: &str| {
+            let unit = format!("[Service]\nExecStart=/sbin/auditd\nExecStartPost=-{command}\n");
+            MemoryImage::new().file("/usr/lib/systemd/system/auditd.service", unit).file("/usr/lib/systemd/systemd", "")
+        };
+        let mut entry = Entry::new(FileKind::File, "");
+        entry.metadata.mode = 0o755;
+        let with = |image: MemoryImage, programs: &[&str]| {
+            programs.iter().fold(image, |image, program| image.with(program, entry.clone()))
+        };
+        let (folder, file) = (Some("/etc/audit/rules.d/a.rules"), Some("/etc/audit/audit.rules"));
+        for (command, programs, origin_is) in [
+            ("/sbin/augenrules --load", &["/sbin/augenrules", "/sbin/auditctl"][..], folder),
+            ("/sbin/augenrules --load", &["/sbin/augenrules", "/usr/sbin/auditctl"], folder),
+            ("/sbin/augenrules --load", &["/sbin/augenrules"], None),
+            ("/sbin/augenrules --load", &["/sbin/auditctl"], None),
+            ("/opt/augenrules --load", &["/sbin/augenrules", "/sbin/auditctl"], None),
+            ("/sbin/auditctl -R /etc/audit/audit.rules", &["/sbin/auditctl"], file),
+            ("/sbin/auditctl -R /etc/audit/audit.rules", &["/sbin/augenrules"], None),
+            ("augenrules --load", &["/sbin/augenrules", "/sbin/auditctl"], folder),
+        ] {
+            assert_eq!(origin(&with(unit(command), programs)).as_deref(), origin_is, "{command} with {programs:?}");
+        }
+        let linked = with(unit("/sbin/augenrules --load"), &["/sbin/augenrules", "/bin/true"]);
+        assert_eq!(origin(&linked.link("/sbin/auditctl", "../bin/true")), None);
+        let closed = unit("/sbin/augenrules --load").file("/sbin/auditctl", "");
+        assert_eq!(origin(&with(closed, &["/sbin/augenrules"])), None, "nobody may run it");
     }
 }
