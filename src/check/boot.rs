@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::matcher::matched;
-use super::{Kind, Observed};
+use super::{Kind, Observed, unknown};
 use crate::facts::{FactId, Facts, Needs, Unreadable, boot_argument};
 use crate::finding::{Evidence, Outcome};
 use crate::path::ImagePath;
@@ -40,7 +40,10 @@ impl Kind for BootArgument {
         for entry in &boot.entries {
             outcomes.push(self.judge(&entry.arguments, Evidence::at(&entry.path).line(entry.line)));
         }
-        if outcomes.is_empty() {
+        if let Some(missing) = &boot.missing {
+            // What the next configuration is made from can still tell that it will not do.
+            outcomes.push(unknown(missing));
+        } else if outcomes.is_empty() {
             let place = boot.files.first().map(Evidence::at);
             outcomes.push(Outcome::unknown("the boot loader has no entry with a kernel", place.into_iter().collect()));
         }
@@ -90,6 +93,9 @@ impl Kind for BootPassword {
         let boot = facts.boot()?;
         if let Some(reason) = boot.absent {
             return Ok(Outcome::not_applicable(reason));
+        }
+        if let Some(missing) = &boot.missing {
+            return Err(missing.clone());
         }
         let first = boot.files.first().map_or_else(|| Evidence::at(&ImagePath::new("/boot")), Evidence::at);
         if let Some(plain) = boot.passwords.iter().find(|password| !password.hashed) {

@@ -109,7 +109,8 @@ fn of_disk(disk: &DiskAbout) -> String {
     for mount in &disk.mounts {
         let what = mount.volume.as_deref().unwrap_or("nothing");
         let why = mount.reason.as_ref().map_or_else(String::new, |why| format!("  {DIM}{}{DIM:#}", safe(why)));
-        let _ = writeln!(text, "mount {}  {}  {DIM}/etc/fstab:{}{DIM:#}{why}", mount.at, safe(what), mount.line);
+        let by = if mount.line == 0 { "a mount unit".to_owned() } else { format!("/etc/fstab:{}", mount.line) };
+        let _ = writeln!(text, "mount {}  {}  {DIM}{by}{DIM:#}{why}", mount.at, safe(what));
     }
     text
 }

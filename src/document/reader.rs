@@ -87,7 +87,7 @@ impl<'de> Deserializer<'de> for Reader<'_, '_> {
     fn deserialize_enum<V: Visitor<'de>>(
         self,
         _: &'static str,
-        _: &'static [&'static str],
+        known: &'static [&'static str],
         visitor: V,
     ) -> Result<V::Value, Misfit> {
         let choice = match self.0.get_ref() {
@@ -97,7 +97,7 @@ impl<'de> Deserializer<'de> for Reader<'_, '_> {
             }
             _ => None,
         };
-        let choice = choice.ok_or_else(|| Misfit::custom("a choice is expected: its name, or a table with nothing but it"));
+        let choice = choice.ok_or_else(|| Misfit::custom(format_args!("one of these is expected: {}", known.join(", "))));
         choice.and_then(|choice| visitor.visit_enum(choice)).map_err(|misfit: Misfit| misfit.at(self.0.span()))
     }
 

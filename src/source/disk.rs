@@ -1,5 +1,6 @@
 //! A disk image as an image: its root found by what is in it, the other volumes mounted where its fstab wants them.
 
+use std::collections::BTreeSet;
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
@@ -9,12 +10,12 @@ use serde::Serialize;
 use super::composed::{Composed, Mounted};
 use super::device::{Counted, Device, Disk, Folder, Layer};
 use super::filesystem::{self, About, Opened};
-use super::grafts::{Line, What, grafts};
+use super::grafts::{Line, What, grafts, volume_of};
 use super::roots::{Root, roots};
 use super::volume::{Kind, Survey, Volume, survey};
-use crate::image::{Entry, FileKind, Image, MemoryImage, Rootfs};
+use crate::image::{Entry, FileKind, Image, MemoryImage, ReadError, Rootfs};
 use crate::path::ImagePath;
-use crate::syntax::fstab;
+use crate::syntax::{fstab, systemd_unit};
 
 /// What a disk image was found to be, for people and for `--stats`.
 #[derive(Serialize)]
@@ -52,7 +53,7 @@ pub struct FileSystemAbout {
 pub struct MountAbout {
     /// Where.
     pub at: ImagePath,
-    /// The line of `/etc/fstab`.
+    /// The line of `/etc/fstab`; 0 if a mount unit says so.
     pub line: u32,
     /// The volume, if one is mounted there.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -96,6 +97,7 @@ pub(super) fn open(file: Device, path: &Path, wanted: Option<&str>) -> io::Resul
         }
         file_systems.push(told);
     }
+    let doubtful = doubtful(&volumes, &file_systems, &candidates);
     let images: Vec<&dyn Image> = candidates.iter().map(|(_, image)| &**image).collect();
     let mut roots = roots(&images);
     for root in &mut roots {
@@ -106,10 +108,39 @@ pub(super) fn open(file: Device, path: &Path, wanted: Option<&str>) -> io::Resul
     let image = chosen.and_then(|number| {
         let at = candidates.iter().position(|(candidate, _)| *candidate == number);
         let (_, root) = candidates.swap_remove(at.ok_or("the root cannot be read")?);
-        Ok(mounted(root, &volumes, &mut mounts))
+        let lines = lines(&*root)?;
+        if wanted.is_none() {
+            is_the_one(number, &lines, &volumes, &doubtful)?;
+        }
+        Ok(mounted(root, &lines, &volumes, &mut mounts))
     });
     let about = DiskAbout { files: disk.layers, file_systems, roots, mounts, survey };
     Ok(Found { about, image, counted })
+}
+
+/// Volumes that may hold a system, if only they could be read, and why they cannot.
+fn doubtful(volumes: &[&Volume], systems: &[FileSystemAbout], candidates: &[(usize, Box<dyn Image>)]) -> Vec<(usize, String)> {
+    let could_be = |kind| {
+        matches!(
+            kind,
+            Kind::Ext | Kind::Xfs | Kind::Btrfs | Kind::F2fs | Kind::Zfs | Kind::Luks | Kind::RaidMember | Kind::LvmMember
+        )
+    };
+    let why = |number: usize, volume: &Volume| {
+        let system = systems.iter().find(|system| system.volume == volume.name);
+        if let Some(why) = volume.trouble.as_ref().or(system.and_then(|system| system.trouble.as_ref())) {
+            return Some(why.clone());
+        }
+        let (_, image) = candidates.iter().find(|(candidate, _)| *candidate == number)?;
+        let (root, etc) = (ImagePath::root(), ImagePath::new("/etc"));
+        image
+            .read_dir(&root)
+            .err()
+            .or_else(|| image.metadata(&etc).err().filter(|error| error.kind() != io::ErrorKind::NotFound))
+            .map(|error| error.to_string())
+    };
+    let volumes = volumes.iter().enumerate().filter(|(_, volume)| could_be(volume.content.kind));
+    volumes.filter_map(|(number, volume)| Some((number, why(number, volume)?))).collect()
 }
 
 /// The volumes of which more than their name can be known.
@@ -154,13 +185,76 @@ fn none(volumes: &[&Volume], file_systems: &[FileSystemAbout]) -> String {
 /// Volumes that an error tells of; `karat inspect` shows all.
 const MOST_TOLD: usize = 20;
 
+/// What the root's mount units and its fstab say, in this order: a unit goes before what is made of a line (`systemd.mount(5)`). Without
+/// them nobody knows what the tree is made of.
+fn lines(root: &dyn Image) -> Result<Vec<Line>, String> {
+    let mut lines = units(Rootfs::new(root))?;
+    match Rootfs::new(root).read(&ImagePath::new("/etc/fstab")) {
+        Ok(content) => lines.extend(fstab::parse(&content).into_iter().map(line)),
+        Err(error) if error.is_absent() => {}
+        Err(error) => return Err(format!("/etc/fstab, which says what is mounted where, cannot be read: {error}")),
+    }
+    Ok(lines)
+}
+
+/// Where units lie, in the order in which they count.
+const UNITS: [&str; 3] = ["/etc/systemd/system", "/usr/local/lib/systemd/system", "/usr/lib/systemd/system"];
+
+/// The mount units that something starts, as lines. Their drop-ins are not looked at.
+fn units(root: Rootfs<'_>) -> Result<Vec<Line>, String> {
+    let failed = |error: ReadError| format!("mount units, which say what is mounted where, cannot be read: {error}");
+    let stem = |path: &ImagePath| path.file_name().rsplitn(2, |&byte| byte == b'.').last().unwrap_or_default().to_vec();
+    let glob = |pattern: &str| {
+        let found = UNITS.iter().map(|folder| root.glob(&format!("{folder}/{pattern}")));
+        found.collect::<Result<Vec<_>, _>>().map(|found| found.concat()).map_err(failed)
+    };
+    let started: BTreeSet<Vec<u8>> = glob("*.{wants,requires}/*.{mount,automount}")?.iter().map(stem).collect();
+    let mut seen = BTreeSet::new();
+    let mut lines = Vec::new();
+    for path in glob("*.mount")? {
+        let name = stem(&path);
+        if !started.contains(&name) || !seen.insert(name) {
+            continue;
+        }
+        // A mask is a link to a device, which is not read.
+        let Ok(content) = root.read(&path) else { continue };
+        let unit = systemd_unit::parse(&content);
+        let value = |key: &str| {
+            let mut found = unit.settings.iter().rev().filter(|setting| setting.section == "Mount" && setting.key == key);
+            found.next().map(|setting| setting.value.clone()).unwrap_or_default()
+        };
+        let (spec, kind, options) = (value("What"), value("Type"), value("Options"));
+        let options = options.split(',').map(str::to_owned).collect();
+        lines.push(Line { number: 0, spec, file: value("Where").into_bytes(), kind, options });
+    }
+    Ok(lines)
+}
+
+/// Whether nothing speaks against a root that nobody chose: its own fstab, and volumes that could be one as well if they could be read.
+fn is_the_one(number: usize, lines: &[Line], volumes: &[&Volume], doubtful: &[(usize, String)]) -> Result<(), String> {
+    let name = |number: usize| volumes.get(number).map_or("", |volume| volume.name.as_str());
+    for line in lines.iter().filter(|line| line.file == b"/") {
+        if let Some(other) = volume_of(line, volumes, 1).filter(|other| *other != number) {
+            let (this, other) = (name(number), name(other));
+            return Err(format!(
+                "the fstab of {this} says that the root is {other}, which is not read as one; choose with --root '{this}'"
+            ));
+        }
+    }
+    let named: Vec<usize> = lines.iter().filter_map(|line| volume_of(line, volumes, 1)).collect();
+    match doubtful.iter().find(|(other, _)| *other != number && !named.contains(other)) {
+        Some((other, why)) => {
+            let (this, other) = (name(number), name(*other));
+            Err(format!("{other} could be the root as well, but cannot be read ({why}); if {this} is meant, say --root '{this}'"))
+        }
+        None => Ok(()),
+    }
+}
+
 /// The root with what its fstab mounts.
-fn mounted(root: Box<dyn Image>, volumes: &[&Volume], told: &mut Vec<MountAbout>) -> Box<dyn Image> {
-    // A fstab that cannot be read is a finding like any other; nothing is mounted then, which the facts about mounts say.
-    let content = Rootfs::new(&*root).read(&ImagePath::new("/etc/fstab")).unwrap_or_default();
-    let lines: Vec<Line> = fstab::parse(&content).into_iter().map(line).collect();
+fn mounted(root: Box<dyn Image>, lines: &[Line], volumes: &[&Volume], told: &mut Vec<MountAbout>) -> Box<dyn Image> {
     let mut composed = Composed::new(root);
-    for graft in grafts(&lines, volumes, 1) {
+    for graft in grafts(lines, volumes, 1) {
         let options = lines.iter().find(|line| line.number == graft.line).map_or(&[][..], |line| &line.options);
         let mut about = MountAbout { at: graft.at.clone(), line: graft.line, volume: None, reason: None };
         let what = match graft.what {

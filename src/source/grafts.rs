@@ -9,7 +9,7 @@ use crate::path::{ImagePath, printable};
 /// A line of an fstab, with its escapes undone.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Line {
-    /// Its number, from 1.
+    /// Its number, from 1; 0 for a mount unit.
     pub number: u32,
     /// What is mounted: a device, a tag (`UUID=…`) or something else.
     pub spec: String,
@@ -198,6 +198,12 @@ fn decide(line: &Line, volumes: &[&Volume], disks: usize) -> What {
         (None, Kind::Ext | Kind::Xfs | Kind::Fat, _) => What::Volume(found),
         (None, other, _) => What::Unknown(format!("{}: holds {}, no file system", volume.name, other.name())),
     }
+}
+
+/// The volume that a line names, if it is here and no other could be meant.
+#[must_use]
+pub fn volume_of(line: &Line, volumes: &[&Volume], disks: usize) -> Option<usize> {
+    find(&line.spec, volumes, disks).ok()
 }
 
 /// The one volume that is meant.

@@ -6,49 +6,64 @@
 use crate::image::Metadata;
 use crate::path::ImagePath;
 
-/// Files of configuration, and places in which secrets lie.
+/// Files of configuration, and those in which secrets lie.
 const SMALL: u64 = 256 << 10;
 /// Lists that tools make: of modules, of the files of a package.
 const LIST: u64 = 16 << 20;
 /// Package databases.
 const DATABASE: u64 = 128 << 20;
+/// Programs whose text says which configuration they read.
+const PROGRAM: u64 = 4 << 20;
 
 /// Places of databases.
-const DATABASES: &[&str] =
-    &["/var/lib/dpkg", "/var/lib/rpm", "/usr/lib/sysimage/rpm", "/usr/share/rpm", "/lib/apk/db", "/usr/lib/apk/db"];
-/// Places of large lists.
-const LISTS: &[&str] = &["/usr/lib/modules", "/lib/modules", "/boot", "/etc"];
-/// What is large in number, and that no rule reads.
-const NEVER: &[&str] = &[
-    "/usr/share/doc",
-    "/usr/share/man",
-    "/usr/share/info",
-    "/usr/share/locale",
-    "/usr/share/i18n",
-    "/usr/share/zoneinfo",
-    "/usr/share/perl",
-    "/usr/share/perl5",
-    "/usr/share/icons",
-    "/usr/share/fonts",
-    "/usr/include",
-    "/usr/src",
-    "/usr/bin",
-    "/usr/sbin",
-    "/usr/lib64",
-    "/usr/lib/python3",
-    "/usr/lib/x86_64-linux-gnu",
-    "/usr/lib/aarch64-linux-gnu",
+const DATABASES: [&str; 6] =
+    ["/var/lib/dpkg", "/var/lib/rpm", "/usr/lib/sysimage/rpm", "/usr/share/rpm", "/lib/apk/db", "/usr/lib/apk/db"];
+/// What packages bring along, of which rules read little.
+const PACKAGED: [&str; 8] = ["/usr", "/lib", "/lib64", "/bin", "/sbin", "/boot", "/var/cache", "/var/lib/apt"];
+/// That little.
+const READ: [&str; 24] = [
+    "/boot/efi",
+    "/boot/grub",
+    "/boot/grub2",
+    "/boot/loader",
+    "/lib/systemd",
+    "/lib/udev",
+    "/usr/etc",
+    "/usr/lib/environment.d",
+    "/usr/lib/firewalld",
+    "/usr/lib/modprobe.d",
+    "/usr/lib/pam.d",
+    "/usr/lib/sysctl.d",
+    "/usr/lib/systemd",
+    "/usr/lib/tmpfiles.d",
+    "/usr/lib/udev",
+    "/usr/lib/ufw",
+    "/usr/lib/userdb",
+    "/usr/local",
+    "/usr/share/authselect",
+    "/usr/share/crypto-policies",
+    "/usr/share/dbus-1",
+    "/usr/share/dconf",
+    "/usr/share/gdm",
+    "/usr/share/netfilter-persistent",
 ];
 
 /// Whether a regular file is kept.
 pub(super) fn keep(path: &ImagePath, metadata: &Metadata) -> bool {
     let below = |places: &[&str]| places.iter().any(|place| path.is_within(&ImagePath::new(place)));
-    // Modules are many and none is read; their lists are.
-    let is_module = [&b".ko"[..], b".ko.xz", b".ko.zst", b".ko.gz"].iter().any(|ending| path.file_name().ends_with(ending));
-    match metadata.size {
-        _ if is_module => false,
-        size if below(DATABASES) => size <= DATABASE,
-        size if below(LISTS) => size <= LIST,
-        size => size <= SMALL && !below(NEVER),
+    let (name, size) = (path.file_name(), metadata.size);
+    if below(&DATABASES) {
+        return size <= DATABASE;
     }
+    // The lists of modules, not the modules.
+    if name.starts_with(b"modules.") {
+        return size <= LIST;
+    }
+    if matches!(name, b"pam_pwhistory.so" | b"aide") {
+        return size <= PROGRAM;
+    }
+    // Such as `/usr/lib/os-release`, `/usr/lib/passwd`, `/boot/config-6.1`.
+    let is_near = path.components().count() <= 3 && !name.starts_with(b"lib");
+    let is_read = !below(&PACKAGED) || below(&READ) || (is_near && !below(&["/usr/bin", "/usr/sbin", "/bin", "/sbin"]));
+    is_read && size <= SMALL
 }

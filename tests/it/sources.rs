@@ -242,3 +242,29 @@ fn what_fstab_mounts_is_judged_where_it_belongs() {
     let said = judged(&folder.path().join("ext4.img"));
     assert!(said.contains("/srv") && !said.contains("/srv/covered") && said.contains("on none of the disks"), "{said}");
 }
+
+/// Somebody else's system beside a root that is not readable must not be taken for it.
+#[test]
+fn a_root_is_not_taken_for_another_that_cannot_be_read() {
+    let Some((folder, _)) = start() else { return };
+    let made = run(folder.path(), EXT4)
+        && run(folder.path(), "sgdisk --version")
+        && run(
+            folder.path(),
+            "truncate -s 160M gpt.img && sgdisk -n 1:2048:+64M -n 2:0:+64M gpt.img && dd if=ext4.img of=gpt.img bs=512 seek=133120 conv=notrunc",
+        );
+    if !made {
+        return;
+    }
+    let refused = |path: &Path| source::open(path, &Wanted::default()).err().map(|error| error.to_string()).unwrap_or_default();
+    let image = folder.path().join("gpt.img");
+    assert_eq!(refused(&image), "", "an empty partition is no root");
+    // A file system whose journal cannot be replayed: it says that it needs to be, and has none.
+    assert!(run(folder.path(), "mke2fs -q -t ext4 -O ^has_journal other.img 64M"));
+    assert!(run(folder.path(), "debugfs -w -R 'feature needs_recovery' other.img"));
+    assert!(run(folder.path(), "dd if=other.img of=gpt.img bs=512 seek=2048 conv=notrunc"));
+    let said = refused(&image);
+    assert!(said.contains("partition 1 could be the root as well") && said.contains("--root 'partition 2'"), "{said}");
+    let wanted = Wanted { volume: Some("partition 2".into()), ..Wanted::default() };
+    assert!(source::open(&image, &wanted).is_ok());
+}

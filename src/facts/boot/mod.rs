@@ -30,6 +30,8 @@ pub struct Boot {
     pub files: Vec<ImagePath>,
     /// Why there is nothing to configure, where it is certain that the image has no boot loader.
     pub absent: Option<&'static str>,
+    /// Why no entry is known, where the image has a boot loader whose configuration is not here.
+    pub missing: Option<Unreadable>,
     /// A script that a configuration runs and whose place is not known: it may have the last word.
     pub doubt: Option<(ImagePath, u32, String)>,
 }
@@ -56,10 +58,12 @@ pub struct BootPassword {
     pub hashed: bool,
 }
 
-/// The value of an argument in a list, the last of its name; empty for a word alone.
+/// The value of an argument in a list, the last of its name; empty for a word alone. What follows `--` is for init, not for the kernel
+/// (`parse_args()`).
 #[must_use]
 pub fn argument<'a>(arguments: &'a [String], name: &str) -> Option<&'a str> {
-    arguments.iter().rev().find_map(|argument| match argument.split_once('=') {
+    let kernels = arguments.iter().position(|argument| argument == "--").unwrap_or(arguments.len());
+    arguments.iter().take(kernels).rev().find_map(|argument| match argument.split_once('=') {
         Some((key, value)) => (key == name).then_some(value),
         None => (argument == name).then_some(""),
     })
@@ -77,6 +81,7 @@ pub(super) fn gather(facts: &Facts<'_>) -> Fact<Boot> {
         superusers: None,
         files: Vec::new(),
         absent: None,
+        missing: None,
         doubt: None,
     };
     for pattern in CONFIGS {
@@ -104,9 +109,9 @@ pub(super) fn gather(facts: &Facts<'_>) -> Fact<Boot> {
                 Some("the image has no boot loader: no package of one, nothing in /boot, and no volume that it could be on");
             return Ok(boot);
         }
-        return Err(Unreadable::at(
+        boot.missing = Some(Unreadable::at(
             &ImagePath::new("/boot"),
-            "there is no boot loader configuration: it may lie on a volume that is not part of the source",
+            "there is no boot loader configuration: it may lie on a volume that is not part of the source, or be made later",
         ));
     }
     Ok(boot)

@@ -78,7 +78,9 @@ fn collect(pam: &Pam, from: &Service, wanted: Management, depth: usize, count: &
         }
         let other = |name: &str, line: u32| {
             let missing = || {
-                Unreadable::at_line(&from.path, line, format!("it includes {}, which does not exist", printable(name.as_bytes())))
+                let why =
+                    if name.starts_with('/') { "lies outside the folders of PAM and is not followed" } else { "does not exist" };
+                Unreadable::at_line(&from.path, line, format!("it includes {}, which {why}", printable(name.as_bytes())))
             };
             pam.service(name).ok_or_else(missing)
         };

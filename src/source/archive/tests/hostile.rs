@@ -73,6 +73,17 @@ fn a_directory_with_content_that_a_file_replaces_makes_a_gap() {
 }
 
 #[test]
+fn a_file_over_a_directory_that_holds_something_leaves_it_and_a_gap() {
+    // GNU tar and bsdtar keep the directory.
+    let bytes = Made::default().file("etc/shadow", "x").file("etc", "y").end();
+    let image = read(device(&bytes)).unwrap().image;
+    assert_eq!(text(&*image, "/etc/shadow"), "x");
+    assert!(gaps(&*image).iter().any(|gap| gap.contains("programs differ")), "{:?}", gaps(&*image));
+    let bytes = Made::default().entry(&mut Header::new(b"etc/", b'5', 0), b"").file("etc", "y").end();
+    assert_eq!(text(&*read(device(&bytes)).unwrap().image, "/etc"), "y");
+}
+
+#[test]
 fn sizes_that_lie() {
     // A directory that claims content: some programs would take what follows for it.
     let bytes = Made::default().entry(&mut Header::new(b"d/", b'5', 512), b"").file("x", "1").end();

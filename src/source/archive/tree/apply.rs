@@ -96,6 +96,12 @@ impl Tree {
         }
         let doubt = (place.is_far && self.rules == Rules::Tar)
             .then(|| "an entry below a link that is absolute or has '..': programs differ in where they unpack it".to_owned());
+        if self.rules == Rules::Tar && own.kind() != Some(FileKind::Directory) && self.holds_something(place.node, name)? {
+            // GNU tar and bsdtar keep the directory, others do not.
+            let reason = "an entry that is no directory over a directory that holds something: programs differ in what they keep";
+            let inode = self.doubtful(reason.to_owned());
+            return self.put(place.node, name, inode, number);
+        }
         if let Some(length) = record.hard {
             return self.hard(name, record, length.get(), &place, layer, number, steps);
         }
@@ -145,6 +151,12 @@ impl Tree {
                 self.put(place.node, name, inode, number)
             }
         }
+    }
+
+    /// Whether a name is a directory with something in it.
+    fn holds_something(&self, parent: u32, name: &[u8]) -> io::Result<bool> {
+        let Some(child) = self.child(parent, name) else { return Ok(false) };
+        Ok(self.kind(child)? == Some(FileKind::Directory) && self.listed(child).any(|(_, node)| node.is_alive))
     }
 
     /// An inode of which nothing is known.
