@@ -188,12 +188,11 @@ fn assignments(root: Rootfs<'_>, path: &ImagePath, content: &[u8]) -> Fact<Optio
     if old == new {
         return Ok(new);
     }
-    match systemd_version(root) {
-        Some(version) => Ok(if version < COMMENTS_END { old } else { new }),
-        None => {
-            let reason = "a comment ends in a backslash, and whether the next line counts depends on the version of systemd";
-            Err(Unreadable::at(path, reason.to_owned()))
-        }
+    if let Some(version) = systemd_version(root) {
+        Ok(if version < COMMENTS_END { old } else { new })
+    } else {
+        let reason = "a comment ends in a backslash, and whether the next line counts depends on the version of systemd";
+        Err(Unreadable::at(path, reason.to_owned()))
     }
 }
 

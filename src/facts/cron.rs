@@ -57,7 +57,7 @@ pub(super) fn gather(facts: &Facts<'_>) -> Fact<Cron> {
     for path in cron.names(facts, "/etc/cron.d", cronie) {
         match facts.root().resolve(&path).map(|found| found.metadata) {
             Ok(metadata) if metadata.kind == FileKind::File && metadata.mode & 0o022 == 0 => {
-                cron.table(facts, &path, true, search)
+                cron.table(facts, &path, true, search);
             }
             _ => {}
         }

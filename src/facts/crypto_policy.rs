@@ -297,12 +297,12 @@ impl CryptoPolicy {
         let is_about = |(back_end, _, _, text): &&(String, ImagePath, u32, String)| {
             // A file may be named `rpm-sequoia-x.config` or `openssh-a-b.config`.
             let is_of = |name: &&str| back_end == name || back_end.strip_prefix(name).is_some_and(|rest| rest.starts_with('-'));
-            let ssh = ["openssh", "opensshserver", "libssh"].iter().any(|name| is_of(&name));
+            let ssh = ["openssh", "opensshserver", "libssh"].iter().any(&is_of);
             let text = text.to_ascii_lowercase();
             // What SSH is told by a line with another keyword is no matter of this property; other languages are not followed.
             let other =
                 ssh && !text.starts_with("crypto_policy") && !words.is_empty() && !words.iter().any(|word| text.contains(word));
-            of_scope.is_none_or(|names| names.iter().any(|name| is_of(&name))) && !other
+            of_scope.is_none_or(|names| names.iter().any(is_of)) && !other
         };
         Ok(self.appended.as_ref().map_err(Clone::clone)?.iter().find(is_about))
     }

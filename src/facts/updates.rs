@@ -155,13 +155,12 @@ impl Apt {
         if let Some(list) =
             name.strip_prefix("unattended-upgrade::").and_then(|name| LISTS.into_iter().find(|list| *list == name))
         {
-            match value {
-                Some(value) => self.lists.entry(list).or_default().push((path.clone(), line, value)),
-                None => {
-                    self.lists.remove(list);
-                    if list != "package-blacklist" {
-                        self.cleared = Some((path.clone(), line));
-                    }
+            if let Some(value) = value {
+                self.lists.entry(list).or_default().push((path.clone(), line, value))
+            } else {
+                self.lists.remove(list);
+                if list != "package-blacklist" {
+                    self.cleared = Some((path.clone(), line));
                 }
             }
         } else if name == "unattended-upgrade" && value.is_none() {

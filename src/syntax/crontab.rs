@@ -25,7 +25,7 @@ pub fn parse(content: &[u8], with_user: bool) -> Vec<Entry> {
         match path(&text) {
             Some(set) => search = Some(set.to_owned()),
             None => {
-                entries.extend(entry(line, text.trim_start(), with_user).map(|entry| Entry { search: search.clone(), ..entry }))
+                entries.extend(entry(line, text.trim_start(), with_user).map(|entry| Entry { search: search.clone(), ..entry }));
             }
         }
     }

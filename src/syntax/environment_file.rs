@@ -158,7 +158,7 @@ pub fn words(value: &[u8]) -> Vec<Vec<u8>> {
                 quote = Some(byte);
                 word.get_or_insert_default();
             }
-            (None, blank) if matches!(blank, b' ' | b'\t' | b'\n' | b'\r') => found.extend(word.take()),
+            (None, b' ' | b'\t' | b'\n' | b'\r') => found.extend(word.take()),
             (_, plain) => word.get_or_insert_default().push(plain),
         }
     }

@@ -203,17 +203,15 @@ fn rule<'w>(line: u32, mut words: impl Iterator<Item = &'w str>) -> Result<Packe
                 // A name of a host, which is looked up when the rule is loaded.
                 None => narrow(&mut rule),
             },
-            "-d" | "--destination" | "--dst" => {
-                if !is_anywhere(value()?) {
-                    narrow(&mut rule);
-                }
+            "-d" | "--destination" | "--dst" if !is_anywhere(value()?) => {
+                narrow(&mut rule);
             }
             "-p" | "--protocol" | "--proto" => {
                 protocol = value()?.to_ascii_lowercase();
                 if except || !matches!(protocol.as_str(), "all" | "0") {
                     let anything = matches!(protocol.as_str(), "all" | "0");
                     let names = if anything { "0-255" } else { protocol.as_str() };
-                    rule.meet(Traffic::protocols(std::iter::once(names), except));
+                    rule.meet(Traffic::protocols(&std::iter::once(names), except));
                 }
             }
             "--dport" | "--destination-port" | "--dports" | "--destination-ports" => {

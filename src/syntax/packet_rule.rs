@@ -80,7 +80,7 @@ impl Traffic {
 
     /// All ports of these protocols, or of all others: names, numbers, ranges of numbers.
     #[must_use]
-    pub fn protocols<'p>(names: impl Iterator<Item = &'p str> + Clone, except: bool) -> Self {
+    pub fn protocols<'p>(names: &(impl Iterator<Item = &'p str> + Clone), except: bool) -> Self {
         let meant = |own: &str, number: u16| {
             let mut names = names.clone();
             let is_own = |name: &str| {
@@ -110,7 +110,7 @@ fn others(ranges: &[(u16, u16)]) -> Vec<(u16, u16)> {
         }
         next = next.max(last + 1);
     }
-    if next <= u32::from(u16::MAX) {
+    if u16::try_from(next).is_ok() {
         left.push((next, u32::from(u16::MAX)));
     }
     let port = |port: u32| u16::try_from(port).unwrap_or(u16::MAX);
@@ -288,9 +288,9 @@ mod tests {
         assert!(Traffic::of("tcp", false, &[(1, 1000), (900, 65_535)]).is_whole());
         assert!(Traffic::of("tcp", true, &[]).is_whole() && !Traffic::of("tcp", true, &[(22, 22)]).is_whole());
         assert!(!Traffic::of("tcp", false, &[(1, 65_534)]).is_whole());
-        let found = Traffic::protocols(["icmp", "0-10"].into_iter(), false);
+        let found = Traffic::protocols(&["icmp", "0-10"].into_iter(), false);
         assert!(found.tcp && !found.udp);
-        let found = Traffic::protocols(["icmp"].into_iter(), true);
+        let found = Traffic::protocols(&["icmp"].into_iter(), true);
         assert!(found.tcp && found.udp);
     }
 

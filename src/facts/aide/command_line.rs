@@ -163,22 +163,18 @@ fn filled(word: &str, variables: &BTreeMap<String, String>) -> String {
     let (mut filled, mut rest) = (String::new(), word);
     while let Some((before, behind)) = rest.split_once('$') {
         filled.push_str(before);
-        let (name, after) = match behind.strip_prefix('{').and_then(|inner| inner.split_once('}')) {
-            Some(parts) => parts,
-            None => {
-                let end = behind.find(|sign: char| !(sign.is_ascii_alphanumeric() || sign == '_')).unwrap_or(behind.len());
-                behind.split_at_checked(end).unwrap_or_default()
-            }
+        let (name, after) = if let Some(parts) = behind.strip_prefix('{').and_then(|inner| inner.split_once('}')) {
+            parts
+        } else {
+            let end = behind.find(|sign: char| !(sign.is_ascii_alphanumeric() || sign == '_')).unwrap_or(behind.len());
+            behind.split_at_checked(end).unwrap_or_default()
         };
-        match variables.get(name) {
-            Some(value) => {
-                filled.push_str(value);
-                rest = after;
-            }
-            None => {
-                filled.push('$');
-                rest = behind;
-            }
+        if let Some(value) = variables.get(name) {
+            filled.push_str(value);
+            rest = after;
+        } else {
+            filled.push('$');
+            rest = behind;
         }
         if filled.len() > MAX_WORD {
             return filled;

@@ -182,9 +182,10 @@ fn outcome(facts: &Facts<'_>, start: &Started, search: &str) -> Fact<Result<Opti
     } else {
         return Ok(Err("no configuration is named (--config), and none is built in".to_owned()));
     };
-    match root.exists(&named).map_err(|error| Unreadable::reading(&named, &error))? {
-        true => Ok(Ok(Some(named))),
-        false => Ok(Err(format!("its configuration {named} does not exist"))),
+    if root.exists(&named).map_err(|error| Unreadable::reading(&named, &error))? {
+        Ok(Ok(Some(named)))
+    } else {
+        Ok(Err(format!("its configuration {named} does not exist")))
     }
 }
 

@@ -68,13 +68,12 @@ impl Listener {
     pub fn is_loopback(&self) -> bool {
         let name = self.address.trim_start_matches('[').trim_end_matches(']').to_ascii_lowercase();
         let name = name.strip_prefix("ipv6:").unwrap_or(&name);
-        match name.parse::<std::net::IpAddr>() {
-            Ok(address) => address.to_canonical().is_loopback(),
-            Err(_) => {
-                // A longer name may lead anywhere.
-                let name = name.trim_end_matches('.');
-                matches!(name, "localhost" | "localhost.localdomain" | "loopback-only" | "ip6-localhost" | "ip6-loopback")
-            }
+        if let Ok(address) = name.parse::<std::net::IpAddr>() {
+            address.to_canonical().is_loopback()
+        } else {
+            // A longer name may lead anywhere.
+            let name = name.trim_end_matches('.');
+            matches!(name, "localhost" | "localhost.localdomain" | "loopback-only" | "ip6-localhost" | "ip6-loopback")
         }
     }
 }

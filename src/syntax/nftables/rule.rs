@@ -341,7 +341,7 @@ impl<'t> Reader<'t> {
             return self.map(Key::Protocol);
         }
         match self.value() {
-            (except, Some(list)) => self.rule.meet(Traffic::protocols(list.iter().map(String::as_str), except)),
+            (except, Some(list)) => self.rule.meet(Traffic::protocols(&list.iter().map(String::as_str), except)),
             _ => self.narrow(),
         }
     }
@@ -457,7 +457,7 @@ impl<'t> Reader<'t> {
                 (Key::Input, [name]) if *name != "*" => rule.input = interfaces(name),
                 (Key::Output, [name]) if *name != "*" => rule.output = interfaces(name),
                 (Key::State, [state]) if *state != "*" => rule.new_connections = Some(*state == "new"),
-                (Key::Protocol, [name]) if *name != "*" => rule.meet(Traffic::protocols(std::iter::once(*name), false)),
+                (Key::Protocol, [name]) if *name != "*" => rule.meet(Traffic::protocols(&std::iter::once(*name), false)),
                 (Key::Port(protocol), [port]) if *port != "*" => {
                     rule.meet(Traffic::of(protocol, false, &Ports::range(port).into_iter().collect::<Vec<_>>()));
                 }
