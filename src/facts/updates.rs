@@ -156,7 +156,7 @@ impl Apt {
             name.strip_prefix("unattended-upgrade::").and_then(|name| LISTS.into_iter().find(|list| *list == name))
         {
             if let Some(value) = value {
-                self.lists.entry(list).or_default().push((path.clone(), line, value))
+                self.lists.entry(list).or_default().push((path.clone(), line, value));
             } else {
                 self.lists.remove(list);
                 if list != "package-blacklist" {

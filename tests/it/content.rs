@@ -87,7 +87,6 @@ const NARROW: &[(FactId, &str)] = &[
     (FactId::Chrony, "where the time comes from and as whom it runs is all that benchmarks ask of chrony"),
     (FactId::Timesyncd, "where the time comes from is all that benchmarks ask of systemd-timesyncd"),
     (FactId::Mail, "where mail is taken is asked of all servers together, and of Postfix alone"),
-    (FactId::Cron, "what has to run again and again is the business of two rules; the rest of cron is modes of files"),
     (FactId::AppArmor, "profiles have a mode, and nothing else that could be asked"),
     (FactId::UseraddDefaults, "the other defaults of useradd are no matter of security"),
     (FactId::DefaultKernel, "which kernel boots is one question, and the newest one is the only right answer"),
