@@ -15,7 +15,7 @@ pub(crate) fn array<const N: usize>(bytes: &[u8], at: usize) -> io::Result<[u8; 
 /// `length` bytes at `at`.
 ///
 /// # Errors
-/// As [`array`].
+/// As `array`.
 pub(crate) fn slice(bytes: &[u8], at: usize, length: usize) -> io::Result<&[u8]> {
     let end = at.checked_add(length).ok_or_else(|| short(bytes.len(), at, length))?;
     bytes.get(at..end).ok_or_else(|| short(bytes.len(), at, length))
@@ -28,7 +28,7 @@ fn short(have: usize, at: usize, need: usize) -> io::Error {
 /// An unsigned 16-bit number.
 ///
 /// # Errors
-/// As [`array`], as all that follow.
+/// As `array`, as all that follow.
 pub(crate) fn le16(bytes: &[u8], at: usize) -> io::Result<u16> {
     array(bytes, at).map(u16::from_le_bytes)
 }
