@@ -2,9 +2,8 @@
 
 use std::fmt::Write as _;
 
-use serde_json::json;
-
 use indicatif::HumanBytes;
+use serde_json::json;
 
 use super::ListFormat;
 use super::image_args::ImageArgs;

@@ -1,6 +1,6 @@
 //! The read-only tree: what every source of an image looks like to the rest of karat.
 //!
-//! A backend (a directory, memory, later an archive or a disk) implements [`Image`]: a handful of methods of which none follows
+//! A backend (a directory, memory, an archive, a file system on a disk) implements [`Image`]: a handful of methods of which none follows
 //! a link. [`Rootfs`] wraps any of them and follows links *inside the image*, once for all backends, with limits.
 
 mod budget;

@@ -216,8 +216,13 @@ fn units(root: Rootfs<'_>) -> Result<Vec<Line>, String> {
         if !started.contains(&name) || !seen.insert(name) {
             continue;
         }
-        // A mask is a link to a device, which is not read.
-        let Ok(content) = root.read(&path) else { continue };
+        let content = match root.read(&path) {
+            Ok(content) => content,
+            // A mask is a link to a device; a link to nothing loads nothing.
+            Err(ReadError::Kind { found: FileKind::CharDevice, .. }) => continue,
+            Err(error) if error.is_absent() => continue,
+            Err(error) => return Err(failed(error)),
+        };
         let unit = systemd_unit::parse(&content);
         let value = |key: &str| {
             let mut found = unit.settings.iter().rev().filter(|setting| setting.section == "Mount" && setting.key == key);
@@ -255,7 +260,8 @@ fn is_the_one(number: usize, lines: &[Line], volumes: &[&Volume], doubtful: &[(u
 fn mounted(root: Box<dyn Image>, lines: &[Line], volumes: &[&Volume], told: &mut Vec<MountAbout>) -> Box<dyn Image> {
     let mut composed = Composed::new(root);
     for graft in grafts(lines, volumes, 1) {
-        let options = lines.iter().find(|line| line.number == graft.line).map_or(&[][..], |line| &line.options);
+        let of = lines.iter().find(|line| line.number == graft.line && ImagePath::new(&line.file) == graft.at);
+        let options = of.map_or(&[][..], |line| &line.options);
         let mut about = MountAbout { at: graft.at.clone(), line: graft.line, volume: None, reason: None };
         let what = match graft.what {
             What::Left(why) => {

@@ -23,6 +23,8 @@ use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
+use serde::Serialize;
+
 pub use self::archive::{About as ArchiveAbout, Choice};
 pub use self::device::Counts;
 pub use self::directory::Directory;
@@ -32,8 +34,6 @@ pub use self::volume::Volume;
 
 use self::archive::{Archive, Bounds, Input};
 use self::device::{Counted, Device, FileDevice};
-use serde::Serialize;
-
 use self::volume::Kind;
 use crate::image::{Image, Rootfs};
 use crate::path::printable;
@@ -149,11 +149,32 @@ pub fn open(path: &Path, wanted: &Wanted) -> Result<Source, SourceError> {
     inspect(path, wanted)?.source
 }
 
+/// Whether what was asked for is of the kind that was found: a choice that changes nothing is a mistake.
+fn is_meant(path: &Path, about: &About, wanted: &Wanted) -> Result<(), SourceError> {
+    let wrong = |reason: &str| Err(SourceError::NotFound { path: shown(path), reason: reason.to_owned() });
+    let is_container = matches!(about, About::Archive(archive) if archive.container.is_some());
+    match about {
+        About::Disk(_) => {}
+        _ if wanted.volume.is_some() => return wrong("it is no disk image, so there is no volume that --root could choose"),
+        _ => {}
+    }
+    if !is_container && wanted.container != Choice::default() {
+        return wrong("it is no container image, so there is nothing that --platform or --tag could choose");
+    }
+    Ok(())
+}
+
 /// The same, with what is known of it even where there is nothing to judge in it.
 ///
 /// # Errors
 /// See [`SourceError`].
 pub fn inspect(path: &Path, wanted: &Wanted) -> Result<Inspected, SourceError> {
+    let found = look(path, wanted)?;
+    is_meant(path, &found.about, wanted)?;
+    Ok(found)
+}
+
+fn look(path: &Path, wanted: &Wanted) -> Result<Inspected, SourceError> {
     let options = archive::Options { keep: &keep::keep, choice: &wanted.container, bounds: Bounds::USUAL };
     let failed = |error: io::Error| failed(path, &error);
     if path == Path::new("-") {

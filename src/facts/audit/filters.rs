@@ -39,21 +39,9 @@ fn follows((field, operator, value): (&str, &str, &str), asked: &[(&str, &str, &
         return (operator == "=") == matches!(value, "0" | "no");
     }
     let Some(limit) = number(field, value) else { return false };
-    let account = field.ends_with("uid") || field.ends_with("gid");
-    let (mut least, mut most) = if account { (0, i64::from(u32::MAX)) } else { (i64::MIN, i64::MAX) };
-    let mut not = Vec::new();
-    for (other, operator, value) in asked.iter().filter(|(other, ..)| *other == field) {
-        let Some(number) = number(other, value) else { continue };
-        match *operator {
-            "=" => (least, most) = (least.max(number), most.min(number)),
-            "<" => most = most.min(number.saturating_sub(1)),
-            "<=" => most = most.min(number),
-            ">" => least = least.max(number.saturating_add(1)),
-            ">=" => least = least.max(number),
-            "!=" => not.push(number),
-            _ => {}
-        }
-    }
+    let (least, mut most) = range(field, asked);
+    let refused = asked.iter().filter(|(other, operator, _)| *other == field && *operator == "!=");
+    let not: Vec<i64> = refused.filter_map(|(_, _, value)| number(field, value)).collect();
     if not.contains(&most) {
         most = most.saturating_sub(1);
     }
@@ -66,6 +54,24 @@ fn follows((field, operator, value): (&str, &str, &str), asked: &[(&str, &str, &
         ">=" => least >= limit,
         _ => false,
     }
+}
+
+/// The least and the most that a field can be where all that is asked of it holds; accounts are numbers of 32 bits.
+fn range(field: &str, asked: &[(&str, &str, &str)]) -> (i64, i64) {
+    let account = field.ends_with("uid") || field.ends_with("gid");
+    let (mut least, mut most) = if account { (0, i64::from(u32::MAX)) } else { (i64::MIN, i64::MAX) };
+    for (other, operator, value) in asked.iter().filter(|(other, ..)| *other == field) {
+        let Some(number) = number(other, value) else { continue };
+        match *operator {
+            "=" => (least, most) = (least.max(number), most.min(number)),
+            "<" => most = most.min(number.saturating_sub(1)),
+            "<=" => most = most.min(number),
+            ">" => least = least.max(number.saturating_add(1)),
+            ">=" => least = least.max(number),
+            _ => {}
+        }
+    }
+    (least, most)
 }
 
 /// Whether it is certain that no event fits both sets.
@@ -82,18 +88,7 @@ pub(super) fn disjoint(left: &[String], right: &[String]) -> bool {
 fn impossible(field: &str, all: &[(&str, &str, &str)]) -> bool {
     let asked: Vec<_> =
         all.iter().filter(|(other, ..)| *other == field).map(|(_, operator, value)| (*operator, *value)).collect();
-    let (mut least, mut most) = (i64::MIN, i64::MAX);
-    for (operator, value) in &asked {
-        let Some(number) = number(field, value) else { continue };
-        match *operator {
-            "=" => (least, most) = (least.max(number), most.min(number)),
-            "<" => most = most.min(number.saturating_sub(1)),
-            "<=" => most = most.min(number),
-            ">" => least = least.max(number.saturating_add(1)),
-            ">=" => least = least.max(number),
-            _ => {}
-        }
-    }
+    let (least, most) = range(field, all);
     let only = |least: i64| asked.iter().any(|(operator, value)| *operator == "!=" && number(field, value) == Some(least));
     // Words are told apart only where the kernel itself compares them as such, or where they are names of errors.
     let words = field == "exit" || field == "exe" || field.starts_with("subj_") || field.starts_with("obj_");

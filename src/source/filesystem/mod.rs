@@ -2,6 +2,8 @@
 
 pub mod ext4;
 pub mod fat;
+#[cfg(test)]
+mod manifest;
 mod volume;
 pub mod xfs;
 

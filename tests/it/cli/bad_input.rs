@@ -28,6 +28,8 @@ fn a_root_that_is_none() {
     fs::create_dir(place.path("empty")).unwrap();
     refused(&place, "scan nowhere", &["nowhere", "no such"]);
     refused(&place, "scan root/etc/issue", &["root/etc/issue", "neither an archive", "is expected"]);
+    refused(&place, "scan root --root sda1", &["no disk image", "--root"]);
+    refused(&place, "scan root --tag latest", &["no container image", "--tag"]);
     refused(&place, "scan empty", &["empty"]);
     refused(&place, "scan empty --benchmark golden-baseline", &["empty"]);
     refused(&place, "scan ours", &["no os-release", "--benchmark"]);

@@ -3,11 +3,12 @@
 use std::fs;
 use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::{PermissionsExt as _, symlink};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 
 use super::made::{Header, Made};
 use super::*;
+use crate::source::device::fixtures::fixture;
 
 /// A tree with everything that an unprivileged user can make.
 pub(super) fn tree(root: &Path) {
@@ -244,12 +245,7 @@ fn a_directory_may_come_after_its_content() {
 
 #[test]
 fn the_archives_of_dfvfs() {
-    let shared = std::env::var_os("KARAT_SHARED").map_or_else(|| PathBuf::from("/work/shared"), PathBuf::from);
-    let place = shared.join("fixtures/containers/dfvfs");
-    if !place.is_dir() {
-        eprintln!("skipped: no fixtures in {}", place.display());
-        return;
-    }
+    let Some(place) = fixture("containers/dfvfs") else { return };
     let names = |name: &str| -> Vec<String> {
         let read = read(device(&fs::read(place.join(name)).unwrap())).unwrap();
         assert_eq!(read.about.incomplete, None, "{name}");

@@ -9,6 +9,7 @@ use super::support::{content, fixture, fixtures, inode, run, tree, unpacked};
 use crate::image::{Attributes, Coverage, FileKind, Image as _, Metadata, Visitor, walk_by_directories};
 use crate::path::ImagePath;
 use crate::source::filesystem::ext4::{Ext4, Log};
+use crate::source::filesystem::manifest::{lines, manifest};
 use crate::source::filesystem::{FileSystem, Volume};
 
 const ALL: [&str; 15] = [
@@ -28,39 +29,6 @@ const ALL: [&str; 15] = [
     "nocsum",
     "orphan",
 ];
-
-/// A file system in the form of the manifests: `type mode uid gid size nlink inode path -> target`, sorted.
-fn manifest(system: &Ext4) -> Vec<Vec<u8>> {
-    let mut text = Vec::new();
-    // The root is not in them.
-    for (path, (inode, metadata)) in tree(system).into_iter().filter(|(path, _)| !path.is_empty()) {
-        let kind = match metadata.kind {
-            FileKind::File => 'f',
-            FileKind::Directory => 'd',
-            FileKind::Link => 'l',
-            FileKind::Fifo => 'p',
-            FileKind::Socket => 's',
-            FileKind::CharDevice => 'c',
-            FileKind::BlockDevice => 'b',
-        };
-        let Metadata { mode, uid, gid, size, nlink, .. } = metadata;
-        text.extend(format!("{kind} {mode:o} {uid} {gid} {size} {nlink} {inode} ").into_bytes());
-        text.extend(path);
-        text.extend(b" -> ");
-        if kind == 'l' {
-            text.extend(system.link(inode).unwrap());
-        }
-        text.push(b'\n');
-    }
-    lines(&text)
-}
-
-/// One name has a line break, so these are not entries; but they are the same whoever wrote them.
-fn lines(text: &[u8]) -> Vec<Vec<u8>> {
-    let mut lines: Vec<_> = text.split(|&byte| byte == b'\n').map(<[u8]>::to_vec).filter(|line| !line.is_empty()).collect();
-    lines.sort();
-    lines
-}
 
 fn the_kernels(path: &str) -> Vec<Vec<u8>> {
     let mut text = Vec::new();

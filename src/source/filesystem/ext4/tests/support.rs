@@ -99,16 +99,9 @@ impl BlockDevice for Image {
     }
 }
 
-/// The folder of fixtures that all of karat's people share, or a message that it is missing.
+/// The folder of fixtures, or a message that it is missing.
 pub(super) fn fixtures() -> Option<PathBuf> {
-    let beside = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let given = std::env::var_os("KARAT_SHARED").map(PathBuf::from);
-    let candidates = given.into_iter().chain(beside.ancestors().map(|above| above.join("../shared")).take(2));
-    let found = candidates.map(|shared| shared.join("fixtures")).find(|folder| folder.is_dir());
-    if found.is_none() {
-        eprintln!("skipped: no fixtures (set KARAT_SHARED)");
-    }
-    found
+    crate::source::device::fixtures::fixture("")
 }
 
 pub(super) fn unpacked(path: &Path) -> impl Read + use<> {

@@ -5,15 +5,15 @@ use crate::source::filesystem::xfs::{FileSystemError, LogState};
 
 /// An image gives the kernel's own list.
 fn agrees(name: &str) {
-    let (Some(image), Some(mut manifest)) =
+    let (Some(image), Some(mut kernels)) =
         (image(&format!("made/xfs/{name}.img.zst")), fixture(&format!("made/xfs/{name}.manifest.zst")))
     else {
         return;
     };
     let mut expected = Vec::new();
-    manifest.read_to_end(&mut expected).unwrap();
+    kernels.read_to_end(&mut expected).unwrap();
     let xfs = image.open();
-    assert_same(&super::manifest(&xfs), &lines(&expected));
+    assert_same(&manifest(&xfs), &lines(&expected));
     assert_consistent(&xfs);
     edges(&xfs);
     contents_agree(&xfs, &image);
@@ -157,16 +157,16 @@ fn a_real_time_subvolume_is_refused_by_name() {
 
 #[test]
 fn a_log_that_was_not_replayed_gives_what_the_kernel_gave_after_its_own_replay() {
-    let (Some(image), Some(mut manifest)) =
+    let (Some(image), Some(mut kernels)) =
         (image("made/xfs/dirty.xfs.zst"), fixture("made/xfs/dirty.xfs.recovered-manifest.zst"))
     else {
         return;
     };
     let mut expected = Vec::new();
-    manifest.read_to_end(&mut expected).unwrap();
+    kernels.read_to_end(&mut expected).unwrap();
     let xfs = image.open();
     assert!(matches!(xfs.log(), LogState::Replayed { transactions: 1.., .. }), "{}", xfs.log());
-    assert_same(&super::manifest(&xfs), &lines(&expected));
+    assert_same(&manifest(&xfs), &lines(&expected));
     assert_consistent(&xfs);
     contents_agree(&xfs, &image);
 }

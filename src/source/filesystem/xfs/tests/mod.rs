@@ -15,8 +15,9 @@ use std::sync::{Arc, Mutex};
 
 use super::Xfs;
 use crate::image::{FileKind, Metadata};
-use crate::source::device::BlockDevice;
+use crate::source::device::{BlockDevice, fixtures::fixture as shared};
 use crate::source::filesystem::FileSystem;
+use crate::source::filesystem::manifest::{lines, manifest};
 
 /// A piece of a sparse image.
 const PIECE: usize = 1 << 16;
@@ -97,16 +98,8 @@ impl BlockDevice for Sparse {
 
 /// A file of the shared fixtures; nothing, with a message, where they are not at hand.
 fn fixture(path: &str) -> Option<impl Read + use<>> {
-    let shared = std::env::var_os("KARAT_SHARED")
-        .map_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../shared"), PathBuf::from);
-    let path = shared.join("fixtures").join(path);
-    match std::fs::File::open(&path) {
-        Ok(file) => Some(ruzstd::decoding::StreamingDecoder::new(io::BufReader::new(file)).unwrap()),
-        Err(error) => {
-            eprintln!("skipped: {}: {error}", path.display());
-            None
-        }
-    }
+    let file = std::fs::File::open(shared(path)?).unwrap();
+    Some(ruzstd::decoding::StreamingDecoder::new(io::BufReader::new(file)).unwrap())
 }
 
 fn image(path: &str) -> Option<Sparse> {
@@ -136,38 +129,6 @@ fn tree(xfs: &Xfs) -> Vec<(Vec<u8>, u64)> {
         }
     }
     all
-}
-
-/// Every entry as `find -printf '%y %m %U %G %s %n %i %P -> %l\n'` writes it, in sorted lines.
-fn manifest(xfs: &Xfs) -> Vec<Vec<u8>> {
-    let mut text = Vec::new();
-    for (path, inode) in tree(xfs) {
-        let found = xfs.metadata(inode).unwrap();
-        let kind = match found.kind {
-            FileKind::File => 'f',
-            FileKind::Directory => 'd',
-            FileKind::Link => 'l',
-            FileKind::Fifo => 'p',
-            FileKind::Socket => 's',
-            FileKind::CharDevice => 'c',
-            FileKind::BlockDevice => 'b',
-        };
-        let Metadata { mode, uid, gid, size, nlink, .. } = found;
-        text.extend_from_slice(format!("{kind} {mode:o} {uid} {gid} {size} {nlink} {inode} ").as_bytes());
-        text.extend_from_slice(&path);
-        text.extend_from_slice(b" -> ");
-        if found.kind == FileKind::Link {
-            text.extend_from_slice(&xfs.link(inode).unwrap());
-        }
-        text.push(b'\n');
-    }
-    lines(&text)
-}
-
-fn lines(text: &[u8]) -> Vec<Vec<u8>> {
-    let mut lines: Vec<Vec<u8>> = text.split(|&byte| byte == b'\n').map(<[u8]>::to_vec).collect();
-    lines.sort();
-    lines
 }
 
 fn assert_same(found: &[Vec<u8>], expected: &[Vec<u8>]) {
